@@ -1,0 +1,159 @@
+"""The records that the store keeps and everybody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jupyter_wf.core.states import State
+
+__all__ = [
+    "Event",
+    "LogRecord",
+    "ProcessInfo",
+    "Progress",
+    "Request",
+    "RequestKind",
+    "Run",
+    "RunError",
+    "RunFilter",
+    "RunKind",
+    "RunPage",
+]
+
+RunKind = Literal["flow", "task", "cell"]
+RequestKind = Literal["cancel", "retry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunError:
+    """Why a run did not complete: the exception's type name, its text, and the traceback as plain text."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the direct children of a run are.
+
+    ``total`` is what is expected (at least the number of children that exist); ``counts`` maps a state type to how
+    many children are in it.
+    """
+
+    total: int
+    done: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a flow, a task or a plain cell, as it was last committed.
+
+    Times are seconds since the epoch, UTC. ``parameters`` hold JSON values (secrets masked, what is not JSON named by
+    its type). ``source`` says where it came from: ``notebook`` (path as given), ``executed`` (absolute path of the
+    executed notebook), ``folder``, ``cell`` (index from 0), ``target`` (``file.py:flow``).
+    ``process_id`` is the owner's `ProcessInfo.id`. ``progress`` is only filled for runs that can have children.
+    """
+
+    id: str
+    kind: RunKind
+    name: str
+    flow_name: str | None
+    task_name: str | None
+    parent_id: str | None
+    root_id: str
+    attempt: int
+    state: State
+    parameters: Mapping[str, Any]
+    tags: tuple[str, ...]
+    upstream: tuple[str, ...]
+    source: Mapping[str, Any]
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    expected: int | None = None
+    max_attempts: int = 1
+    error: RunError | None = None
+    process_id: str | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs to list. Fields that are None or empty do not restrict; the others must all hold.
+
+    ``roots_only`` keeps runs without a parent; ``states`` are state types or names, compared without case;
+    ``flow`` is a flow's name; ``text`` is looked for in the run's, flow's and task's name.
+    """
+
+    kinds: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    flow: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    roots_only: bool = False
+    text: str | None = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPage:
+    """One page of a list; ``next_cursor`` is an opaque text that continues it, None at the end."""
+
+    items: tuple[Run, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One log line of a run. ``level`` is a number of the standard library's logging; ``at`` seconds since the epoch."""
+
+    seq: int
+    run_id: str
+    at: float
+    level: int
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the append-only stream. ``kind`` is ``run`` (created), ``state``, ``log``, ``patch`` or ``request``."""
+
+    seq: int
+    at: float
+    run_id: str
+    kind: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Somebody asks a run's owner for something. ``outcome`` is None until the owner has answered."""
+
+    id: int
+    run_id: str
+    kind: RequestKind
+    created_at: float
+    outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessInfo:
+    """Who executes runs: enough to tell on the same host, for certain, whether that very process still lives.
+
+    ``started`` is the process's start time in clock ticks since boot (field 22 of ``/proc/PID/stat``), 0 where the
+    system has no such figure. ``boot_id`` and ``pid_namespace`` tell whether ``pid`` can be judged from here at all.
+    """
+
+    id: str
+    pid: int
+    started: int
+    boot_id: str
+    pid_namespace: str
+    host: str
+    role: str
+    created_at: float

@@ -1,0 +1,39 @@
+"""The settings that every process shares; whoever starts a process reads them from its environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["HOME_VARIABLE", "PARENT_VARIABLE", "Settings"]
+
+#: The folder of the state file, runs and results.
+HOME_VARIABLE = "JUPYTER_WF_HOME"
+#: In a runner's kernel: the id of the flow run that the kernel's tasks belong to.
+PARENT_VARIABLE = "JUPYTER_WF_PARENT_RUN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the state lives and how the journal and its readers pace themselves.
+
+    ``home`` is made with mode 0700. ``journal_interval`` is how long (seconds) the journal gathers before it commits.
+    ``tail_interval`` is how often (seconds) another process's commits are looked for. ``journal_limit`` is how many
+    entries may wait before producers wait too. ``threads`` is the size of the thread executor's pool.
+    """
+
+    home: Path
+    journal_interval: float = 0.004
+    tail_interval: float = 0.03
+    journal_limit: int = 50_000
+    threads: int = 32
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.home / "state.db"
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder for each headless run."""
+        return self.home / "runs"

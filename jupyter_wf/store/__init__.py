@@ -1,0 +1,1 @@
+"""Keeping the records: the protocols, and SQLite behind them."""

@@ -1,0 +1,129 @@
+"""What a store is. The contract is in the docstrings; ``tests/contracts`` holds every store to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from jupyter_wf.core.events import Entry
+from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage
+
+__all__ = ["Committed", "Journal", "Store"]
+
+#: Called after a commit with the sequence number of the last event and the entries of that commit, in order.
+Committed = Callable[[int, Sequence[Entry]], None]
+
+
+class Journal(Protocol):
+    """The one writer of a process. Entries are committed in the order in which they were appended.
+
+    A batch is one transaction: the runs' rows, their events and their log lines are there together or not at all.
+    """
+
+    def append(self, entry: Entry) -> None:
+        """Take ``entry`` and return at once; wait only while ``journal_limit`` entries are already waiting.
+
+        Safe from any thread, from a signal handler's exception and from an event loop. Raises the `StoreError` that
+        stopped the writer, if one did.
+        """
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return when everything appended before the call is committed.
+
+        Raises `StoreError` when the writer has stopped, `TimeoutError` after ``timeout`` seconds. An interrupt that
+        arrives while it waits leaves the journal whole.
+        """
+
+    def subscribe(self, callback: Committed) -> Callable[[], None]:
+        """Have ``callback`` called after each commit, on the journal's thread; return the function that ends it."""
+
+    def close(self) -> None:
+        """Commit what waits, stop the writer and close its connection. Later calls do nothing."""
+
+
+class Store(Protocol):
+    """Reads what is committed, and takes requests. Safe to use from any thread.
+
+    Reading changes nothing. A run that is open but whose process is dead on this host is *shown* as CRASHED: in the
+    returned runs, in the counts of `Progress` and in what ``states`` of a filter selects.
+    """
+
+    def journal(self) -> Journal:
+        """Return the journal of this process, made at the first call."""
+
+    def get_run(self, run_id: str) -> Run:
+        """Return the run with exactly this id, with its ``progress``. Raises `RunNotFound`."""
+
+    def get_runs(self, run_ids: Iterable[str]) -> dict[str, Run]:
+        """Return those of the runs that exist, with their ``progress``, by id."""
+
+    def find_run(self, prefix: str) -> Run:
+        """Return the one run whose id begins with ``prefix`` (without case).
+
+        Raises `InvalidRequest` for what cannot begin an id, `RunNotFound` and `AmbiguousRunId`.
+        """
+
+    def list_runs(self, where: RunFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> RunPage:
+        """Return a page of runs, newest first by creation (oldest first where the filter says so).
+
+        Pages go by key, not by offset: a run made meanwhile neither repeats nor hides another. Raises `InvalidRequest`
+        for a limit outside 1 to 1,000 and for a cursor that this store did not make.
+        """
+
+    def logs(
+        self, run_id: str, *, after: int = 0, limit: int = 1000, min_level: int = 0, tree: bool = True, tail: bool = False
+    ) -> list[LogRecord]:
+        """Return log lines with ``seq > after`` in order, of the run and (``tree``) everything below it.
+
+        ``tail`` returns the last ``limit`` lines instead of the first. Raises `RunNotFound`.
+        """
+
+    def states(self, run_id: str) -> list[Event]:
+        """Return the ``state`` events of one run, oldest first. Raises `RunNotFound`."""
+
+    def events(self, *, after: int, limit: int = 1000, with_logs: bool = True) -> list[Event]:
+        """Return events with ``seq > after`` in order."""
+
+    def last_seq(self) -> int:
+        """Return the sequence number of the newest committed event, 0 when there is none."""
+
+    def data_version(self) -> int:
+        """Return a number that differs after another connection has committed; costs microseconds.
+
+        Only for one thread: each thread has its own connection, and numbers of two connections do not compare.
+        """
+
+    def request(self, run_id: str, kind: RequestKind) -> Request:
+        """Write down, and commit, that somebody wants ``kind`` of the run.
+
+        A second one while the first is open returns the first. A ``cancel`` of a run whose owner is gone, or which
+        nobody owns yet, is carried out at once, children included. Raises `RunNotFound`, `RunFinished` where there is
+        nothing left to cancel, or nothing that failed to retry.
+        """
+
+    def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
+        """Return unanswered requests with ``id > after``, oldest first; only to runs of ``process_id`` if given."""
+
+    def answer(self, request_id: int, outcome: str) -> None:
+        """Write down what the owner did with a request."""
+
+    def register(self, process: ProcessInfo) -> None:
+        """Make a process known, before it owns a run; a second call with the same id changes nothing."""
+
+    def claim(self, run_id: str, process_id: str) -> Run:
+        """Make ``process_id`` the owner of a run that is SCHEDULED or PENDING, and return it.
+
+        Raises `RunNotFound`; raises `RunFinished` when it is not waiting any more (cancelled, or claimed by another).
+        """
+
+    def reap(self, now: float) -> list[str]:
+        """Make CRASHED every open run whose process is dead on this host; return their ids. ``now`` in epoch seconds."""
+
+    def location(self) -> str:
+        """Return where the records are, to be shown to people."""
+
+    def engine_version(self) -> str:
+        """Return the version of the database engine in use."""
+
+    def close(self) -> None:
+        """Close the journal and every connection."""
