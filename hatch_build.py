@@ -19,7 +19,7 @@ OUTPUTS = (
     "jupyter_wf/ipython/static/run_view.css",
 )
 #: Folders below labextension/ that no build reads as a source.
-NOT_SOURCES = frozenset(("node_modules", "lib", "coverage", ".yarn", "ui-tests", "__tests__", "tsconfig.tsbuildinfo"))
+NOT_SOURCES = frozenset((".eslintcache", ".yarn", "coverage", "lib", "node_modules", "tests", "tsconfig.tsbuildinfo"))
 
 
 def build_front_end(target_name: str, version: str, *, path: str) -> None:

@@ -1,0 +1,28 @@
+"""What every test gets: a state folder of its own, and no runtime left over from the one before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
+
+#: Tests of the server take its fixtures (`jp_fetch` and others) from here.
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+
+@pytest.fixture(autouse=True)
+def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Keep the test away from the user's state and settings; yield the folder that stands in for `JUPYTER_WF_HOME`."""
+    home = tmp_path / "wf-home"
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for variable in (PARENT_VARIABLE, "JUPYTER_WF_ROOT_RUN"):
+        monkeypatch.delenv(variable, raising=False)
+    yield home
+    runtime = sys.modules.get("jupyter_wf.engine.runtime")
+    if runtime is not None:
+        runtime.set_runtime(None)
