@@ -25,4 +25,6 @@ def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield home
     runtime = sys.modules.get("jupyter_wf.engine.runtime")
     if runtime is not None:
-        runtime.set_runtime(None)
+        left = runtime.set_runtime(None)
+        if left is not None:
+            left.close()

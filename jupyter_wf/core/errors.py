@@ -15,6 +15,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidTransition",
     "JupyterWfError",
+    "MissingContextError",
     "MissingResult",
     "ParameterError",
     "RunFinished",
@@ -126,6 +127,10 @@ class CrashedRun(JupyterWfError):
 
 class CancelledRun(JupyterWfError):
     """A run was cancelled."""
+
+
+class MissingContextError(JupyterWfError, RuntimeError):
+    """Something that belongs to a run was asked for outside any run."""
 
 
 class MissingResult(JupyterWfError):

@@ -1,0 +1,86 @@
+"""jupyter_wf: a workflow orchestrator that lives in Jupyter.
+
+``from jupyter_wf import flow, task`` is all that a Python file needs; ``%load_ext jupyter_wf`` brings the cell magics.
+Names are handed out lazily, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jupyter_wf._version import __version__
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_wf.flows import Flow as Flow
+    from jupyter_wf.flows import flow as flow
+    from jupyter_wf.futures import as_completed as as_completed
+    from jupyter_wf.futures import wait as wait
+    from jupyter_wf.logging import get_run_logger as get_run_logger
+    from jupyter_wf.states import State as State
+    from jupyter_wf.tasks import Task as Task
+    from jupyter_wf.tasks import task as task
+
+_HOMES = {
+    "Flow": "flows",
+    "State": "states",
+    "Task": "tasks",
+    "as_completed": "futures",
+    "flow": "flows",
+    "get_run_logger": "logging",
+    "task": "tasks",
+    "wait": "futures",
+}
+
+__all__ = [
+    "Flow",
+    "State",
+    "Task",
+    "__version__",
+    "as_completed",
+    "flow",
+    "get_run_logger",
+    "task",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'jupyter_wf' has no attribute {name!r}")
+    value = getattr(import_module(f"jupyter_wf.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell jupyter_server which application to load."""
+    from jupyter_wf.server.app import WorkflowsApp
+
+    return [{"module": "jupyter_wf.server.app", "app": WorkflowsApp}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell JupyterLab where the built front end is."""
+    return [{"src": "labextension", "dest": "jupyter-wf"}]
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Register the cell magics: ``%load_ext jupyter_wf``."""
+    from jupyter_wf.ipython import load_ipython_extension as load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Take the cell magics away again: ``%unload_ext jupyter_wf``."""
+    from jupyter_wf.ipython import unload_ipython_extension as unload
+
+    unload(ipython)

@@ -1,0 +1,58 @@
+"""What the life of a run asks its driver to do, and what the driver answers.
+
+Named tuples and constants: a run yields about three of them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from jupyter_wf.core.states import StateType
+
+__all__ = ["INVOKE", "Effect", "End", "Enter", "Invoke", "Outcome", "Wait"]
+
+
+class Enter(NamedTuple):
+    """Enter a state. The answer is None.
+
+    ``outcome`` is what led to it: its value or exception goes with a closing state. ``new_attempt`` counts one up.
+    """
+
+    type: StateType
+    name: str
+    message: str | None = None
+    outcome: Outcome | None = None
+    new_attempt: bool = False
+
+
+class Invoke(NamedTuple):
+    """Make the call, within the policy's time-out. The answer is its `Outcome`."""
+
+
+class Wait(NamedTuple):
+    """Wait before the next attempt. The answer is None, or a cancelled `Outcome`; a request to retry cuts it short."""
+
+    seconds: float
+
+
+class End(Enum):
+    """How a call ended."""
+
+    RETURNED = "returned"
+    RAISED = "raised"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"
+
+
+class Outcome(NamedTuple):
+    """A call's end: the value where it returned, the exception where it did not."""
+
+    end: End
+    value: Any = None
+    error: BaseException | None = None
+
+
+Effect = Enter | Invoke | Wait
+INVOKE = Invoke()

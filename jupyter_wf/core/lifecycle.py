@@ -1,0 +1,112 @@
+"""The life of a run, written once: a generator of effects that a driver carries out (DESIGN: one life, two drivers)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from jupyter_wf.core.effects import INVOKE, Effect, End, Enter, Outcome, Wait
+from jupyter_wf.core.policy import Policy
+from jupyter_wf.core.states import State, StateType
+
+__all__ = ["Life", "conclude", "describe", "life", "not_ready"]
+
+Life = Generator[Effect, Outcome | None, None]
+
+_RUN = Enter(StateType.RUNNING, "Running")
+_RETRY = Enter(StateType.RUNNING, "Retrying", new_attempt=True)
+_CLOSINGS = {
+    End.TIMED_OUT: (StateType.FAILED, "TimedOut"),
+    End.CANCELLED: (StateType.CANCELLED, "Cancelled"),
+    End.CRASHED: (StateType.CRASHED, "Crashed"),
+    End.RAISED: (StateType.FAILED, "Failed"),
+}
+
+
+def describe(error: BaseException | None, limit: int = 500) -> str:
+    """Return ``TypeName: text`` of an exception in at most ``limit`` characters, also when its ``str()`` raises."""
+    if error is None:
+        return ""
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"<its text raised {type(broken).__name__}>"
+    name = type(error).__name__
+    return f"{name}: {text}"[:limit] if text else name
+
+
+def life(policy: Policy, *, attempt: int = 1) -> Life:
+    """Yield the effects of a run from its first call to its closing state.
+
+    ``attempt`` is the number of the attempt to begin with: above 1 when an ended run is tried again.
+    """
+    first = attempt
+    yield _RUN if attempt == 1 else _RETRY
+    while True:
+        outcome = yield INVOKE
+        assert outcome is not None
+        if outcome.end is End.RETURNED:
+            yield _closing(outcome)
+            return
+        tries_left = policy.retries - (attempt - first)
+        if outcome.end not in (End.RAISED, End.TIMED_OUT) or tries_left <= 0:
+            yield _closing(outcome)
+            return
+        seconds = policy.delay(attempt - first + 1)
+        when = f" in {seconds:g} s" if seconds else ""
+        message = f"attempt {attempt} failed, next one{when}: {describe(outcome.error)}"
+        yield Enter(StateType.SCHEDULED, "AwaitingRetry", message, outcome)
+        if seconds:
+            stopped = yield Wait(seconds)
+            if stopped is not None:
+                yield _closing(stopped)
+                return
+        attempt += 1
+        yield _RETRY
+
+
+def not_ready(reason: str) -> Life:
+    """Yield the one effect of a run that is never called because something upstream did not complete.
+
+    ``NotReady`` of type PENDING is Prefect's name for it; it counts as closed.
+    """
+    yield Enter(StateType.PENDING, "NotReady", reason)
+
+
+def _closing(outcome: Outcome) -> Enter:
+    if outcome.end is End.RETURNED:
+        state = conclude(outcome.value)
+        if state is None:
+            return Enter(StateType.COMPLETED, "Completed", None, outcome)
+        end = End.RETURNED if state.is_completed() else End.RAISED
+        error = state.data if isinstance(state.data, BaseException) else None
+        value = state.data if state.has_data else None
+        return Enter(state.type, state.name, state.message, Outcome(end, value, error))
+    type_, name = _CLOSINGS[outcome.end]
+    return Enter(type_, name, describe(outcome.error) or None, outcome)
+
+
+def conclude(value: Any) -> State | None:
+    """Return the state that a returned value stands for, or None where it is just a value.
+
+    Prefect 3's final-state rules: a returned state is the run's state; of several, any that is not COMPLETED makes it
+    FAILED. Futures are turned into states before.
+    """
+    if isinstance(value, State):
+        return value if value.is_final() else _failed([value], [value])
+    if not isinstance(value, (list, tuple, set, frozenset)) or not value:
+        return None
+    states = [item for item in value if isinstance(item, State)]
+    if len(states) != len(value):
+        return None
+    bad = [state for state in states if not state.is_completed()]
+    return _failed(bad, states) if bad else State(type=StateType.COMPLETED, name="Completed", data=value)
+
+
+def _failed(bad: Iterable[State], states: list[State]) -> State:
+    bad = list(bad)
+    first = next((state.data for state in bad if isinstance(state.data, BaseException)), None)
+    word = "states" if len(states) > 1 else "state"
+    message = f"{len(bad)}/{len(states)} {word} not completed: {', '.join(sorted({s.name for s in bad}))}"
+    state = State(type=StateType.FAILED, name="Failed", message=message)
+    return state if first is None else State(type=StateType.FAILED, name="Failed", message=message, data=first)

@@ -1,0 +1,63 @@
+"""What of a call's arguments is written down: JSON values, secrets masked, anything else named by its type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+__all__ = ["MASK", "is_secret", "recordable", "to_json"]
+
+#: What is shown instead of a secret.
+MASK = "***"
+
+_SECRET_WORDS = ("password", "passwd", "token", "secret", "api_key", "apikey", "private_key", "credential")
+_LONGEST_TEXT = 2_000
+_MOST_ITEMS = 100
+_DEEPEST = 6
+
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a parameter of this name is masked wherever it is shown or stored."""
+    low = name.lower()
+    return low == "key" or low.endswith("_key") or any(word in low for word in _SECRET_WORDS)
+
+
+def recordable(value: Any, depth: int = 0) -> Any:
+    """Return ``value`` as JSON values.
+
+    Long texts and containers are cut, secrets in mappings masked, what JSON does not know becomes ``<type name>``
+    (never its ``repr``, which may be slow, huge or raise).
+    """
+    if value is None or value is True or value is False or type(value) is int:
+        return value if not isinstance(value, int) or abs(value) < 2**63 else f"<int of {value.bit_length()} bits>"
+    if type(value) is float:
+        return value if isfinite(value) else str(value)
+    if type(value) is str:
+        return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
+    if depth < _DEEPEST and type(value) in (list, tuple, set, frozenset):
+        items = [recordable(item, depth + 1) for _, item in zip(range(_MOST_ITEMS), value, strict=False)]
+        return [*items, f"… ({len(value)} items)"] if len(value) > _MOST_ITEMS else items
+    if depth < _DEEPEST and type(value) is dict:
+        return _mapping(value, depth)
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for _, (key, item) in zip(range(_MOST_ITEMS), value.items(), strict=False):
+        name = key if isinstance(key, str) else str(recordable(key))
+        out[name[:_LONGEST_TEXT]] = MASK if is_secret(name) else recordable(item, depth + 1)
+    if len(value) > _MOST_ITEMS:
+        out["…"] = f"({len(value)} items)"
+    return out
+
+
+def to_json(parameters: Mapping[str, Any]) -> str:
+    """Return a call's arguments, by parameter name, as the JSON text that is stored with the run."""
+    if not parameters:
+        return "{}"
+    return _encode({n: MASK if is_secret(n) else recordable(v, 1) for n, v in parameters.items()})

@@ -1,0 +1,1 @@
+"""Executing runs: the runtime of a process, its live runs, and the two drivers of a run's life."""

@@ -1,0 +1,37 @@
+"""Telling this process's own listeners that a run begins here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from jupyter_wf.engine.runs import LiveRun
+
+__all__ = ["Roots"]
+
+_log = logging.getLogger(__name__)
+
+
+class Roots:
+    """Listeners that hear of each run which has no parent in this process, before its work begins."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[LiveRun], None]] = []
+
+    def subscribe(self, callback: Callable[[LiveRun], None]) -> Callable[[], None]:
+        """Add a listener; return the function that removes it."""
+        self._listeners.append(callback)
+
+        def remove() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return remove
+
+    def tell(self, live: LiveRun) -> None:
+        """Call the listeners. One that raises is logged: a view must not stop the work."""
+        for callback in list(self._listeners):
+            try:
+                callback(live)
+            except Exception:
+                _log.exception("a listener failed at the start of run %s", live.id)

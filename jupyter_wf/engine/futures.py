@@ -1,0 +1,176 @@
+"""Futures of submitted tasks, and finding them in arguments."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from jupyter_wf.core.states import State
+from jupyter_wf.engine.runs import LiveRun
+
+__all__ = ["RunFuture", "as_completed", "find_futures", "resolve", "wait"]
+
+R = TypeVar("R")
+
+
+class RunFuture(Generic[R]):
+    """The result-to-be of a submitted task.
+
+    May be passed as an argument to other tasks, also inside lists, tuples, sets and dicts: they wait for it.
+    """
+
+    __slots__ = ("__weakref__", "_callbacks", "_done", "_gate", "_run")
+
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+        self._done = False
+        self._callbacks: list[Callable[[RunFuture[R]], Any]] = []
+        # A held lock is the cheapest thing that several threads can wait for.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    @property
+    def task_run_id(self) -> str:
+        """The id of the task's run."""
+        return self._run.id
+
+    @property
+    def run(self) -> LiveRun:
+        """The run itself."""
+        return self._run
+
+    @property
+    def state(self) -> State:
+        """The state the run is in now."""
+        return self._run.state
+
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self._done
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when the run has ended, or after ``timeout`` seconds."""
+        if self._done:
+            return
+        with self._run.runtime.waiting():
+            if self._gate.acquire(timeout=-1 if timeout is None else timeout):
+                self._gate.release()
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
+        """Wait for the run and return its value.
+
+        Raises the task's own exception where it did not complete (or returns it, without ``raise_on_failure``), and
+        `TimeoutError` after ``timeout`` seconds.
+        """
+        self.wait(timeout)
+        if not self._done:
+            raise TimeoutError(f"task run {self._run.name!r} did not end within {timeout:g} s")
+        value: R = self._run.state.result(raise_on_failure=raise_on_failure)
+        return value
+
+    def cancel(self) -> None:
+        """Ask the run to stop."""
+        self._run.cancel()
+
+    def add_done_callback(self, callback: Callable[[RunFuture[R]], Any]) -> None:
+        """Call ``callback`` with this future when the run has ended, on the thread that ends it; at once if it has."""
+        with self._run._lock:
+            if not self._done:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def _finish(self) -> None:
+        """Called once by the thread that has driven the run to its end."""
+        with self._run._lock:
+            if self._done:
+                return
+            self._done = True
+            callbacks, self._callbacks = self._callbacks, []
+        self._gate.release()
+        for callback in callbacks:
+            callback(self)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> R:
+        await self._run.runtime.until_done(self)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<RunFuture {self._run.name!r} {self._run.state.name}>"
+
+
+def _inside(value: Any, found: list[RunFuture[Any]]) -> None:
+    if isinstance(value, RunFuture):
+        found.append(value)
+    elif type(value) in (list, tuple, set, frozenset):
+        for item in value:
+            _inside(item, found)
+    elif type(value) is dict:
+        for item in value.values():
+            _inside(item, found)
+
+
+def find_futures(values: Iterable[Any]) -> list[RunFuture[Any]]:
+    """Return the futures among ``values`` and inside their lists, tuples, sets and dicts."""
+    found: list[RunFuture[Any]] = []
+    for value in values:
+        kind = type(value)
+        if kind is RunFuture or kind in (list, tuple, set, frozenset, dict):
+            _inside(value, found)
+    return found
+
+
+def resolve(value: Any) -> Any:
+    """Return ``value`` with its ended futures replaced by their values; containers are rebuilt, never changed."""
+    if isinstance(value, RunFuture):
+        return value.result()
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(resolve(item) for item in value)
+    if type(value) is dict:
+        return {key: resolve(item) for key, item in value.items()}
+    return value
+
+
+def wait(
+    futures: Iterable[RunFuture[Any]], timeout: float | None = None
+) -> tuple[set[RunFuture[Any]], set[RunFuture[Any]]]:
+    """Wait for all ``futures``, at most ``timeout`` seconds; return (done, not done)."""
+    many = list(futures)
+    pending = list(as_completed(many, timeout=timeout, raise_on_timeout=False))
+    done = set(pending)
+    return done, set(many) - done
+
+
+def as_completed(
+    futures: Iterable[RunFuture[Any]], timeout: float | None = None, *, raise_on_timeout: bool = True
+) -> Iterator[RunFuture[Any]]:
+    """Yield ``futures`` in the order in which they end.
+
+    Raises `TimeoutError` when some have not ended ``timeout`` seconds after the previous one did (it just stops when
+    ``raise_on_timeout`` is false).
+    """
+    many = list(dict.fromkeys(futures))
+    if not many:
+        return
+    ready = threading.Semaphore(0)
+    order: list[RunFuture[Any]] = []
+
+    def note(future: RunFuture[Any]) -> None:
+        order.append(future)
+        ready.release()
+
+    for future in many:
+        future.add_done_callback(note)
+    runtime = many[0].run.runtime
+    for number in range(len(many)):
+        with runtime.waiting():
+            in_time = ready.acquire(timeout=timeout)
+        if not in_time:
+            if raise_on_timeout:
+                raise TimeoutError(f"{len(many) - number} of {len(many)} futures have not ended")
+            return
+        yield order[number]

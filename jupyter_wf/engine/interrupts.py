@@ -1,0 +1,139 @@
+"""Stopping synchronous work: an exception raised in the thread that does it, for a cancellation or a time-out.
+
+The main thread is reached by a real signal, so that it also leaves a blocking system call (`time.sleep`); other threads
+get the exception at their next bytecode. SIGURG is used because its default is to be ignored: one that arrives late,
+or after our handler was replaced, does no harm.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import heapq
+import signal
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+from types import FrameType
+from typing import Any
+
+__all__ = ["Deadlines", "Interruption", "Target", "interrupt_thread"]
+
+
+class Interruption(BaseException):
+    """Raised inside work that is to stop. Not an `Exception`, so that ``except Exception`` does not swallow it."""
+
+
+class Target:
+    """The thread that does a piece of synchronous work, for as long as the work may be interrupted.
+
+    Used as a context manager around the call. ``fire`` may be called from any thread, any number of times; after the
+    block has ended it does nothing, and an exception on its way to the thread is taken back.
+    """
+
+    __slots__ = ("_fired", "_ident", "_lock", "_on")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._on = False
+        self._fired = False
+        self._ident = 0
+
+    def __enter__(self) -> Target:
+        self._ident = threading.get_ident()
+        if self._ident == _MAIN.ident:
+            _install()
+        self._on = True
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # Taken without blocking on a signal: `fire` holds the lock for a few instructions of another thread only.
+        self._on = False
+        with self._lock:
+            fired = self._fired
+        if fired and self._ident != _MAIN.ident:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
+
+    @property
+    def pending(self) -> bool:
+        """Whether the signal handler has to raise now."""
+        return self._on and self._fired
+
+    def fire(self) -> None:
+        """Raise `Interruption` in the thread, if the block is still running."""
+        with self._lock:
+            if not self._on:
+                return
+            self._fired = True
+            interrupt_thread(self._ident, self)
+
+
+def interrupt_thread(ident: int, target: Target) -> None:
+    """Raise `Interruption` in the thread ``ident``; in the main thread only while ``target`` is pending."""
+    if ident == _MAIN.ident and _SIGNAL is not None:
+        _wanted.append(target)
+        signal.pthread_kill(ident, _SIGNAL)
+    else:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Interruption))
+
+
+_MAIN = threading.main_thread()
+_SIGNAL: signal.Signals | None = getattr(signal, "SIGURG", None)
+_wanted: list[Target] = []
+
+
+def _handle(signum: int, frame: FrameType | None) -> None:
+    while _wanted:
+        if _wanted.pop().pending:
+            _wanted.clear()
+            raise Interruption
+
+
+def _install() -> None:
+    # getsignal costs 0.2 µs: the handler is put back where a program or a library has replaced it.
+    if _SIGNAL is not None and signal.getsignal(_SIGNAL) is not _handle:
+        signal.signal(_SIGNAL, _handle)
+
+
+class Deadlines:
+    """One thread that calls functions at given moments; it ends itself when nothing was due for a while."""
+
+    def __init__(self, idle: float = 5.0) -> None:
+        self._idle = idle
+        self._heap: list[tuple[float, int, Callable[[], Any]]] = []
+        self._ids = count()
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, seconds: float, callback: Callable[[], Any]) -> int:
+        """Call ``callback`` in ``seconds`` from now, on this object's thread; return a number for `drop`."""
+        with self._condition:
+            number = next(self._ids)
+            heapq.heappush(self._heap, (time.monotonic() + seconds, number, callback))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="jupyter-wf-deadlines", daemon=True)
+                self._thread.start()
+            else:
+                self._condition.notify()
+            return number
+
+    def drop(self, number: int) -> None:
+        """Forget a callback; nothing happens where it has been called already."""
+        with self._condition:
+            self._heap = [item for item in self._heap if item[1] != number]
+            heapq.heapify(self._heap)
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                if not self._heap:
+                    self._condition.wait(self._idle)
+                    if not self._heap:
+                        self._thread = None
+                        return
+                wait = self._heap[0][0] - time.monotonic()
+                if wait > 0:
+                    self._condition.wait(min(wait, 30.0))
+                    continue
+                callback = heapq.heappop(self._heap)[2]
+            callback()

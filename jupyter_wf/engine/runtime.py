@@ -1,0 +1,337 @@
+"""The runtime of a process: its store and journal, its pool, and the runs it owns."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from jupyter_wf.core.events import RunCreated
+from jupyter_wf.core.ids import new_id, run_name
+from jupyter_wf.core.models import ProcessInfo, Run, RunKind
+from jupyter_wf.core.parameters import to_json
+from jupyter_wf.core.settings import HOME_VARIABLE, Settings
+from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.bus import Roots
+from jupyter_wf.engine.context import ambient_parent
+from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.interrupts import Deadlines
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.tail import RequestWatcher
+from jupyter_wf.executors.thread import ThreadExecutor
+from jupyter_wf.store.base import Journal, Store
+from jupyter_wf.store.processes import this_process
+from jupyter_wf.store.sqlite import open_store
+
+__all__ = ["Runtime", "current_runtime", "load_settings", "set_runtime"]
+
+_dumps_list = '["{}"]'.format
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that an environment (the process's own when None) asks for.
+
+    The home folder is ``$JUPYTER_WF_HOME``, else ``jupyter_wf`` below Jupyter's data folder.
+    """
+    env = os.environ if environ is None else environ
+    if env.get(HOME_VARIABLE):
+        return Settings(home=Path(env[HOME_VARIABLE]).expanduser().absolute())
+    # jupyter_core takes 20 ms to import, and is not needed where the variable is set.
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Settings(home=Path(jupyter_data_dir()) / "jupyter_wf")
+
+
+class Runtime:
+    """What a process needs to execute runs. Made once; `current_runtime` gives it to everybody."""
+
+    def __init__(self, settings: Settings, store: Store, process: ProcessInfo) -> None:
+        self.settings = settings
+        self.store = store
+        self.process = process
+        self.deadlines = Deadlines()
+        self.roots = Roots()
+        self.rerun: Callable[[LiveRun], Any] = _rerun_in_thread
+        self._exit = ExitStack()
+        self._executor: ThreadExecutor | None = None
+        self._portal: Any = None
+        self._lock = threading.Lock()
+        self._registered = False
+        self._journal: Journal | None = None
+        self._watcher = RequestWatcher(self)
+        #: Futures of tasks that were submitted outside any run: the process waits for them before it ends.
+        self.loose: dict[str, Any] = {}
+        self.closed = False
+
+    @classmethod
+    def open(cls, settings: Settings, *, role: str) -> Runtime:
+        """Open the store of ``settings`` for a process that plays ``role``: python, kernel, cli, runner or server.
+
+        Raises `StoreError` where the state file can't be used.
+        """
+        return cls(settings, open_store(settings), this_process(role))
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this process; the process makes itself known in the store when it is first asked for."""
+        if self._journal is None:
+            with self._lock:
+                if not self._registered:
+                    self.store.register(self.process)
+                    self._registered = True
+                self._journal = self.store.journal()
+        return self._journal
+
+    @property
+    def executor(self) -> ThreadExecutor:
+        """The pool that submitted tasks share, unless their flow has its own."""
+        if self._executor is None:
+            with self._lock:
+                if self._executor is None:
+                    executor = ThreadExecutor(self.settings.threads)
+                    executor.start(self._exit)
+                    self._executor = executor
+        return self._executor
+
+    @property
+    def portal(self) -> Any:
+        """The event loop thread in which submitted async tasks run (an anyio ``BlockingPortal``)."""
+        with self._lock:
+            if self._portal is None:
+                # Only those who submit async tasks pay for the import.
+                from anyio.from_thread import start_blocking_portal
+
+                self._portal = self._exit.enter_context(start_blocking_portal())
+            return self._portal
+
+    def begin(
+        self,
+        kind: RunKind,
+        name: str | None = None,
+        *,
+        flow_name: str | None = None,
+        task_name: str | None = None,
+        parent: LiveRun | None = None,
+        parent_id: str | None = None,
+        root_id: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        upstream: Iterable[str] = (),
+        source: Mapping[str, Any] | None = None,
+        expected: int | None = None,
+        max_attempts: int = 1,
+        run_id: str | None = None,
+    ) -> LiveRun:
+        """Create a run that this process owns, in state PENDING, and return it.
+
+        Without ``parent`` and ``parent_id`` the run is a child of the ambient parent, if there is one, else a root.
+        ``parameters`` are recorded with secrets masked; ``name`` of a flow is a random one when None.
+        """
+        if parent is not None:
+            parent_id, root_id = parent.id, parent.root_id
+        elif parent_id is None and (ambient := ambient_parent()) is not None:
+            parent_id, root_id = ambient.run_id, ambient.root_id
+        ident = run_id or new_id()
+        live = LiveRun(
+            self,
+            run_id=ident,
+            kind=kind,
+            name=name or run_name(),
+            flow_name=flow_name or (parent.flow_name if parent else None),
+            task_name=task_name,
+            parent=parent,
+            parent_id=parent_id,
+            root_id=root_id or parent_id or ident,
+        )
+        live.max_attempts = max_attempts
+        tags = tuple(tags)
+        if parameters:
+            live.parameters = parameters
+        if parent is not None:
+            live.log_prints = parent.log_prints
+            live.executor = parent.executor
+            parent.children[ident] = live
+        self.journal.append(
+            RunCreated(
+                ident,
+                time.time(),
+                kind,
+                live.name,
+                live.flow_name,
+                task_name,
+                parent_id,
+                live.root_id,
+                self.process.id,
+                to_json(parameters) if parameters else "{}",
+                _json_texts(tags),
+                _json_texts(upstream),
+                _json_object(source),
+                expected,
+                max_attempts,
+            )
+        )
+        live.set_state(StateType.PENDING)
+        self._watch(live)
+        return live
+
+    def adopt(self, run: Run) -> LiveRun:
+        """Take over a stored run that this process has claimed."""
+        live = LiveRun(
+            self,
+            run_id=run.id,
+            kind=run.kind,
+            name=run.name,
+            flow_name=run.flow_name,
+            task_name=run.task_name,
+            parent=None,
+            parent_id=run.parent_id,
+            root_id=run.root_id,
+            attempt=run.attempt,
+            state=run.state,
+        )
+        live.story.append(run.state.name)
+        live.parameters = run.parameters
+        self._watch(live)
+        return live
+
+    def _watch(self, live: LiveRun) -> None:
+        if live.parent is None:
+            self._watcher.add(live)
+            if self.process.role in ("python", "cli", "runner"):
+                _end_orderly_on_sigterm()
+
+    def find(self, run_id: str) -> LiveRun | None:
+        """Return the run with this id if this process owns it and it is open, or ended a short while ago."""
+        return self._watcher.find(run_id)
+
+    def on_root(self, callback: Callable[[LiveRun], None]) -> Callable[[], None]:
+        """Have ``callback`` called, in the caller's thread, when a run starts that has no parent in this process.
+
+        Returns the function that ends it.
+        """
+        return self.roots.subscribe(callback)
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context in which a pool's thread gives its place to others while it waits."""
+        executor = getattr(threading.current_thread(), "executor", None)
+        return nullcontext() if executor is None else executor.waiting()
+
+    async def until_done(self, future: RunFuture[Any]) -> None:
+        """Wait, without blocking the event loop, until the future's run has ended."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
+        await ended.wait()
+
+    def close(self) -> None:
+        """Wait for loose futures, commit what the journal holds, stop every thread and close the store.
+
+        Later calls do nothing.
+        """
+        if self.closed:
+            return
+        try:
+            for future in list(self.loose.values()):
+                future.wait()
+        except KeyboardInterrupt:
+            for future in list(self.loose.values()):
+                future.cancel()
+        self.closed = True
+        self._watcher.stop()
+        try:
+            self._exit.close()
+        finally:
+            self.store.close()
+
+
+def _json_texts(values: Iterable[str]) -> str:
+    """Return a JSON array of texts; the empty one and that of a single plain id without the encoder."""
+    many = tuple(values)
+    if not many:
+        return "[]"
+    if len(many) == 1 and many[0].isascii() and many[0].replace("-", "").isalnum():
+        return _dumps_list(many[0])
+    return _json_object(list(many))
+
+
+def _json_object(value: Any) -> str:
+    """Return the JSON text of ``value``, ``{}`` for None."""
+    if not value:
+        return "{}"
+    return _encode(value)
+
+
+def _rerun_in_thread(live: LiveRun) -> None:
+    if live.rerun is not None:
+        name = f"jupyter-wf-retry-{live.id[:8]}"
+        threading.Thread(target=_rerun_here, args=(live.rerun,), name=name, daemon=True).start()
+
+
+def _rerun_here(rerun: Callable[[], Any]) -> None:
+    work = rerun()
+    if asyncio.iscoroutine(work):
+        asyncio.run(work)
+
+
+def _end_orderly_on_sigterm() -> None:
+    """Make SIGTERM unwind the program, so that its runs are closed and the journal is flushed."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _raise_exit)
+
+
+def _raise_exit(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+class _Holder:
+    """Holds the runtime of this process."""
+
+    def __init__(self) -> None:
+        self.runtime: Runtime | None = None
+        self.lock = threading.Lock()
+
+    def close(self) -> None:
+        runtime, self.runtime = self.runtime, None
+        if runtime is not None:
+            runtime.close()
+
+    def forget(self) -> None:
+        """In a child of fork: nothing of the parent's runtime is ours."""
+        self.runtime = None
+        self.lock = threading.Lock()
+
+
+_holder = _Holder()
+atexit.register(_holder.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_holder.forget)
+
+
+def current_runtime() -> Runtime:
+    """Return the runtime of this process; the first call opens one, in the role ``python``, from the environment."""
+    runtime = _holder.runtime
+    if runtime is not None and not runtime.closed:
+        return runtime
+    with _holder.lock:
+        if _holder.runtime is None or _holder.runtime.closed:
+            _holder.runtime = Runtime.open(load_settings(), role="python")
+        return _holder.runtime
+
+
+def set_runtime(runtime: Runtime | None) -> Runtime | None:
+    """Make ``runtime`` the one of this process and return the one before, which is not closed."""
+    with _holder.lock:
+        before, _holder.runtime = _holder.runtime, runtime
+    return before

@@ -1,0 +1,33 @@
+"""The inline executor: submitted work is done at once, in the caller's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+from jupyter_wf.core.effects import Outcome
+from jupyter_wf.executors.base import Call
+
+__all__ = ["InlineExecutor"]
+
+
+class InlineExecutor:
+    """For debugging and for tests: the order of submission is the order of execution."""
+
+    name = "inline"
+
+    def start(self, exit_stack: ExitStack) -> None:
+        """Nothing has to be made ready."""
+
+    def spawn(self, work: Callable[[], Any]) -> None:
+        """Do ``work`` now."""
+        work()
+
+    def run(self, call: Call) -> Outcome:
+        """Execute ``call`` right here."""
+        return call()
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Nobody else could work meanwhile."""
+        return nullcontext()

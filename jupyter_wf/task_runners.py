@@ -1,0 +1,54 @@
+"""Where a flow's submitted tasks run: ``@flow(task_runner=ThreadPoolTaskRunner(max_workers=4))``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from jupyter_wf.core.errors import ParameterError
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.executors.inline import InlineExecutor
+from jupyter_wf.executors.thread import ThreadExecutor
+
+__all__ = ["ConcurrentTaskRunner", "SequentialTaskRunner", "TaskRunner", "ThreadPoolTaskRunner"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRunner:
+    """What makes an executor for each run of a flow; a base for runners of one's own."""
+
+    def make_executor(self) -> Executor:
+        """Return a new executor for one flow run."""
+        raise TypeError(f"{type(self).__name__} does not say which executor it makes: define make_executor()")
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPoolTaskRunner(TaskRunner):
+    """Submitted tasks run on at most ``max_workers`` threads (32, at least 4 for each processor, when None).
+
+    A task that waits for another one does not count, so a full pool can't deadlock.
+    """
+
+    max_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        workers = self.max_workers
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            raise ParameterError("max_workers", f"{workers!r} is not a whole number from 1")
+
+    def make_executor(self) -> Executor:
+        """Return a new pool."""
+        return ThreadExecutor(self.max_workers or max(32, 4 * (os.cpu_count() or 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class SequentialTaskRunner(TaskRunner):
+    """Submitted tasks run at once, one after the other, in the flow's own thread: for debugging."""
+
+    def make_executor(self) -> Executor:
+        """Return a new inline executor."""
+        return InlineExecutor()
+
+
+#: The name it had in Prefect 2.
+ConcurrentTaskRunner = ThreadPoolTaskRunner
