@@ -1,0 +1,94 @@
+"""nbclient, with outputs that have a limit and messages that tell the kernel which run they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+
+from jupyter_wf.notebook.streams import MOST_RICH, CellText
+
+__all__ = ["CellClient"]
+
+#: Seconds between two looks at whether the kernel's process lives.
+_POLL = 0.1
+
+
+class CellClient(NotebookClient):
+    """Executes single cells in a kernel that somebody else starts and stops.
+
+    nbclient's own life of a kernel is not used: it replaces the process's signal handlers. ``started`` is set when the
+    kernel has begun to execute the cell, so that an interrupt will reach it.
+    """
+
+    def __init__(self, notebook: NotebookNode, manager: Any, client: Any) -> None:
+        super().__init__(notebook, km=manager, record_timing=True, store_widget_state=False, iopub_timeout=30)
+        self.kc = client
+        self._session = client.session
+        self.text = CellText()
+        self.started = asyncio.Event()
+
+    async def execute_in_run(
+        self, index: int, context: dict[str, Any], text: CellText, *, on_reply: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Execute the cell at ``index``; its outputs, number and timings are in the notebook afterwards.
+
+        ``context`` goes into the metadata of the request, under ``jupyter_wf``. ``on_reply`` gets the kernel's answer
+        before an error in it is raised. Raises `CellExecutionError` unless the cell's tags allow an error, and
+        `DeadKernelError` when the kernel's process ends.
+        """
+        self.text = text
+        self.started = asyncio.Event()
+        self._session.metadata = {"jupyter_wf": context}
+        self.on_cell_executed = lambda cell, cell_index, execute_reply: self._replied(cell, execute_reply, on_reply)
+        try:
+            await self.async_execute_cell(self.nb.cells[index], index)
+        finally:
+            text.end()
+
+    def _replied(self, cell: NotebookNode, reply: dict[str, Any], on_reply: Callable[[dict[str, Any]], None]) -> None:
+        began = reply.get("metadata", {}).get("started")
+        if isinstance(began, str):
+            # JupyterLab writes this one too; nbclient does not.
+            cell["metadata"]["execution"]["shell.execute_reply.started"] = began
+        on_reply(reply)
+
+    async def _async_poll_kernel_alive(self) -> None:
+        """Look ten times as often as nbclient does: a death must be known within 2 seconds."""
+        while True:
+            await asyncio.sleep(_POLL)
+            try:
+                await self._async_check_alive()
+            except DeadKernelError:
+                if self.task_poll_for_reply is not None:
+                    self.task_poll_for_reply.cancel()
+                return
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
+        """Take one message of the kernel; see `NotebookClient.process_message`."""
+        if msg["msg_type"] == "execute_input":
+            self.started.set()
+        return super().process_message(msg, cell, cell_index)
+
+    def output(
+        self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
+    ) -> NotebookNode | None:
+        """Add an output, within the limits; see `NotebookClient.output`."""
+        if self.output_hook_stack[msg["parent_header"].get("msg_id")]:
+            return super().output(outs, msg, display_id, cell_index)
+        content = msg["content"]
+        if msg["msg_type"] == "stream":
+            if self.clear_before_next_output:
+                outs[:] = []
+                self.clear_display_id_mapping(cell_index)
+                self.clear_before_next_output = False
+            self.text.take(outs, content["name"], content["text"])
+            return None
+        if not self.text.admits(content.get("data")):
+            cut = f"<an output was left out: {MOST_RICH:,} characters of displayed data of a cell are kept>"
+            msg = {**msg, "content": {**content, "data": {"text/plain": cut}, "metadata": {}}}
+        return super().output(outs, msg, display_id, cell_index)

@@ -1,0 +1,199 @@
+"""The kernel of a headless run: a process group of its own, private sockets, and an end that always comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+
+__all__ = ["GRACE", "HeadlessKernel", "KernelStartError", "kernel_name_of"]
+
+#: Seconds to wait after each of interrupt, TERM and KILL.
+GRACE = 5.0
+_START_LIMIT = 60.0
+#: Most characters of a socket's path: 108 bytes on Linux, 104 elsewhere, less the name that goes behind the folder.
+_LONGEST_FOLDER = 80
+_PR_SET_PDEATHSIG = 1
+
+
+class KernelStartError(Exception):
+    """The kernel could not be started; the text says why."""
+
+
+def kernel_name_of(metadata: Mapping[str, Any]) -> str:
+    """Return the name of the kernel that a notebook's metadata ask for, the one of this Python where they do not."""
+    spec = metadata.get("kernelspec")
+    name = spec.get("name") if isinstance(spec, Mapping) else None
+    return name if isinstance(name, str) and name and name != "python" else NATIVE_KERNEL_NAME
+
+
+class HeadlessKernel:
+    """One kernel process and the client that talks to it.
+
+    ``name`` is a kernelspec's; ``folder`` is where it works; ``environ`` is its whole environment. Must be started
+    on the main thread: the kernel is killed by the system when the thread that started it ends.
+    """
+
+    def __init__(self, *, name: str, folder: Path, environ: Mapping[str, str]) -> None:
+        self.name = name
+        self._folder = folder
+        self._environ = dict(environ)
+        self._private: Path | None = None
+        self._group = 0
+        self._process: Any = None
+        self.manager: Any = None
+        self.client: Any = None
+        #: What the kernel says about its language, once it has started.
+        self.language_info: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Start the kernel and wait until it answers.
+
+        Raises `KernelStartError` when it can't be started, ends meanwhile, or is silent.
+        """
+        self._private = Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
+        self.manager = self._make_manager(self._private)
+        arguments = ["--HistoryManager.enabled=False"] if self._is_ipykernel() else []
+        try:
+            await self.manager.start_kernel(
+                extra_arguments=arguments, cwd=str(self._folder), env=self._environ, preexec_fn=_die_with(os.getpid())
+            )
+        except OSError as error:
+            raise KernelStartError(f"the kernel {self.name!r} can't be started: {error}") from error
+        provisioner = self.manager.provisioner
+        self._process, self._group = provisioner.process, provisioner.pgid or 0
+        self.client = self.manager.client()
+        self.client.start_channels(stdin=False)
+        try:
+            await asyncio.wait_for(self._until_ready(), _START_LIMIT)
+        except TimeoutError:
+            raise KernelStartError(f"the kernel {self.name!r} did not answer within {_START_LIMIT:g} s") from None
+        self.client.allow_stdin = False
+
+    def _make_manager(self, private: Path) -> Any:
+        specs = KernelSpecManager()
+        try:
+            spec = specs.get_kernel_spec(self.name)
+        except NoSuchKernel:
+            known = ", ".join(sorted(specs.find_kernel_specs())) or "none"
+            raise KernelStartError(
+                f"the notebook asks for the kernel {self.name!r}, which is not installed (installed: {known}); "
+                "install it, or choose another in JupyterLab and save the notebook"
+            ) from None
+        manager = AsyncKernelManager(
+            kernel_name=self.name, kernel_spec_manager=specs, connection_file=str(private / "kernel.json")
+        )
+        if any("ipykernel" in part for part in spec.argv):
+            # Sockets in a folder that only we can enter; not every other kernel can speak over them.
+            manager.transport = "ipc"
+            manager.ip = str(private / "k")
+        return manager
+
+    def _is_ipykernel(self) -> bool:
+        return bool(self.manager.transport == "ipc")
+
+    async def _until_ready(self) -> None:
+        """Ask until an answer came on the shell channel and a message on iopub: before that, outputs could be lost."""
+        while True:
+            asked = self.client.kernel_info()
+            with contextlib.suppress(Empty):
+                while (reply := await self.client.get_shell_msg(timeout=0.5))["parent_header"].get("msg_id") != asked:
+                    pass
+                await self.client.get_iopub_msg(timeout=0.2)
+                self.language_info = reply["content"].get("language_info", {})
+                return
+            if not self.alive:
+                raise KernelStartError(f"the kernel {self.name!r} ended while it started: {self.exit_reason()}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the kernel's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def exit_reason(self) -> str:
+        """Return how the process ended: ``exit code 1``, ``killed by SIGKILL``."""
+        code = None if self._process is None else self._process.poll()
+        if code is None:
+            return "it is running"
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+
+    async def interrupt(self) -> None:
+        """Interrupt what the kernel executes, the way its kernelspec asks for."""
+        with contextlib.suppress(RuntimeError, OSError):
+            await self.manager.interrupt_kernel()
+
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the kernel and everything it started that stayed in its process group."""
+        if self._group > 0:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signum)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until the process has ended, at most ``seconds``; return whether it has."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.alive and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        return not self.alive
+
+    async def stop(self, *, politely: bool = True) -> None:
+        """End the kernel: ask it to shut down, then TERM, then KILL, `GRACE` seconds each; then its whole group."""
+        if self.alive and politely and self.client is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                await self.manager.request_shutdown()
+            await self.wait(GRACE)
+        if self.alive:
+            self.signal_group(signal.SIGTERM)
+            await self.wait(GRACE)
+        self.signal_group(signal.SIGKILL)
+        await self.wait(GRACE)
+        self._release()
+
+    def _release(self) -> None:
+        if self.client is not None:
+            self.client.stop_channels()
+        if self.manager is not None:
+            with contextlib.suppress(OSError):
+                self.manager.cleanup_connection_file()
+            self.manager.context.destroy(linger=0)
+        if self._private is not None:
+            shutil.rmtree(self._private, ignore_errors=True)
+        self._group = 0
+
+
+def _short_folder() -> str | None:
+    """Return a folder for sockets, short enough for their paths: the system's own choice where that is."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER else "/tmp"
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """Return what a new process does first, so that it is killed when ``parent`` dies; only Linux can do that.
+
+    Elsewhere ipykernel looks for its parent once a second.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,89 @@
+"""The runner's process: takes one notebook run, executes it, and ends (``python -m jupyter_wf.services.runner_main``).
+
+Standard input holds one line of JSON, the job. For a run in the foreground it stays open: its end means that the
+command which started the run is gone, and the runner stops then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from jupyter_wf.core.errors import RunFinished, RunNotFound
+from jupyter_wf.core.settings import PARENT_VARIABLE
+from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.context import ROOT_VARIABLE
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runtime import Runtime, load_settings
+
+__all__ = ["main"]
+
+_STDIN = 0
+
+
+def main() -> int:
+    """Execute the job on standard input; return 0 when the run was brought to an end, whatever end, and 1 otherwise."""
+    job = json.loads(_read_line())
+    runtime = Runtime.open(load_settings(), role="runner")
+    try:
+        runtime.journal.flush()
+        try:
+            run = runtime.store.claim(job["run_id"], runtime.process.id)
+        except (RunFinished, RunNotFound) as error:
+            print(f"nothing to do: {error}", file=sys.stderr)
+            return 0
+        live = runtime.adopt(run)
+        try:
+            asyncio.run(_execute(live, job))
+        except BaseException as error:
+            live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)
+            raise
+        return 0
+    finally:
+        runtime.close()
+
+
+def _read_line() -> bytes:
+    """Read the job byte for byte up to its newline: what comes behind it belongs to the lifeline."""
+    chunks: list[bytes] = []
+    while not chunks or not chunks[-1].endswith(b"\n"):
+        chunk = os.read(_STDIN, 65536)
+        if not chunk:
+            break
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
+    # A grammar that nbclient's imports compile for checks of IRIs, which nobody asks for here, costs a second.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    from jupyter_wf.notebook.runner import NotebookRunner, Outcome
+
+    environ = {**os.environ, PARENT_VARIABLE: live.id, ROOT_VARIABLE: live.root_id}
+    runner = NotebookRunner(live, executed=Path(job["executed"]), folder=Path(job["folder"]), environ=environ)
+
+    def end(message: str) -> None:
+        runner.stop(Outcome(type=StateType.CRASHED, message=message), now=True)
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(signum, end, f"the runner was ended by {signum.name}")
+    if job["lifeline"]:
+        threading.Thread(target=_wait_for_end, args=(end,), name="jupyter-wf-lifeline", daemon=True).start()
+    await runner.run()
+
+
+def _wait_for_end(end: Any) -> None:
+    while os.read(_STDIN, 65536):
+        pass
+    end("the command that started the run is gone")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
