@@ -34,6 +34,9 @@ SIDEWAYS: Mapping[str, tuple[str, ...]] = {
     "engine": ("jupyter_wf.executors.base", "jupyter_wf.executors.registry"),
 }
 
+#: The package's own face: it names the types of the hooks that Jupyter calls, which are no part of what users import.
+HOOKS = frozenset(("load_ipython_extension", "unload_ipython_extension"))
+
 _HOMES: Mapping[str, tuple[str, ...]] = {
     "IPython": ("ipython",),
     "anyio": ("engine", "executors", "services"),
@@ -101,6 +104,8 @@ def wrong_homes(package: Package) -> list[str]:
         if homes is None and (found.top == package.name or found.top in sys.stdlib_module_names):
             continue
         if found.target == "(by name)" or (homes and any(_is_in(found.importer, home) for home in homes)):
+            continue
+        if found.typing_only and found.importer == package.name:
             continue
         wrong.append(f"{found} (home: {', '.join(homes) if homes else 'none; name one in rules.HOMES'})")
     return wrong
@@ -171,7 +176,8 @@ def _wrong_exports(module: Module) -> list[str]:
     if not lazy:
         missing = [name for name in exported if name not in defined | imported]
         wrong += [f"{module.name}.__all__ names {name!r}, which is not there" for name in missing]
-    public = sorted(name for name in defined if not name.startswith("_"))
+    hooks = HOOKS if module.name.count(".") == 0 else frozenset()
+    public = sorted(name for name in defined - hooks if not name.startswith("_"))
     return wrong + [f"{module.name}.{name} is public but not in __all__" for name in public if name not in exported]
 
 
@@ -233,6 +239,7 @@ def _silent(body: Iterable[ast.stmt], prefix: str = "") -> list[str]:
         name = f"{prefix}{node.name}"
         marks = {ast.unparse(decorator) for decorator in node.decorator_list}
         inherited = any(mark.endswith(("override", "overload", ".setter", ".deleter")) for mark in marks)
+        inherited = inherited or node.name.startswith("visit_")  # what ast.NodeVisitor says of them is all there is
         if not inherited and not ast.get_docstring(node):
             wrong.append(name)
         if isinstance(node, ast.ClassDef):

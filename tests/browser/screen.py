@@ -1,0 +1,70 @@
+"""What a test does with a page of JupyterLab: open it, set its theme, run commands, take pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+
+from tests.browser.lab import ROOT, Lab
+
+SHOTS = ROOT / "tests/browser/shots"
+IMAGES = ROOT / "docs/images"
+#: Set to anything, it has the pictures of the documentation made anew.
+REFRESH = "JUPYTER_WF_REFRESH_IMAGES"
+
+_THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+#: What JupyterLab itself complains of in a folder that is new: no fault of ours.
+_KNOWN = ("favicon", "/lsp/status", "apputils-extension:themes", "/api/workspaces")
+
+
+@dataclass
+class Screen:
+    """One page, and everything it complained of."""
+
+    page: Page
+    lab: Lab
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        place = message.location.get("url", "")
+        if message.type == "error" and not any(known in place or known in message.text for known in _KNOWN):
+            self.complaints.append(f"{message.text} ({place})")
+
+    def open(self, path: str = "", *, workspace: str = "test") -> None:
+        """Open JupyterLab in a clean workspace, with the notebook ``path`` if given, and wait until it is ready."""
+        where = f"lab/workspaces/{workspace}" + (f"/tree/{path}" if path else "")
+        self.page.goto(f"{self.lab.url}/{where}?reset&token={self.lab.token}")
+        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
+        self.page.evaluate("window.jupyterapp.restored")
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+
+    def run(self, command: str, arguments: dict[str, Any] | None = None) -> None:
+        """Execute one of JupyterLab's commands, without waiting for what it returns."""
+        self.page.evaluate(
+            "([command, args]) => { void window.jupyterapp.commands.execute(command, args); }",
+            [command, arguments or {}],
+        )
+
+    def theme(self, name: str) -> None:
+        """Change to the ``light`` or the ``dark`` theme and wait until it is there."""
+        self.run("apputils:change-theme", {"theme": _THEMES[name]})
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", _THEMES[name])
+
+    def shot(self, name: str, *, of: Locator | None = None, document: bool = False) -> Path:
+        """Take a picture to look at; ``document`` makes it one of the documentation's where that was asked for."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        path = SHOTS / f"{name}.png"
+        (of or self.page).screenshot(path=path, animations="disabled")
+        if document and os.environ.get(REFRESH):
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, IMAGES / path.name)
+        return path
