@@ -8,5 +8,5 @@ GATES: dict[str, str] = {
     "jupyter_wf -> jupyter_wf.server.app": "the hook of jupyter_server: only a server needs it, and tornado with it",
     "jupyter_wf.engine.runtime -> anyio.from_thread": "a portal is only made when async work is called from sync code",
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
-    "jupyter_wf.services.runner_main -> jupyter_wf.notebook.runner": "nbclient is heavy, and runs of flows do without it",
+    "jupyter_wf.services.runner_main -> jupyter_wf.notebook.runner": "nbclient is heavy, and a flow run does without it",
 }
