@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from jupyter_wf.core.models import Event, LogRecord, Request, Run, RunError, RunPage
+from jupyter_wf.core.models import Event, LogRecord, Progress, Request, Run, RunError, RunPage
 from jupyter_wf.core.states import State
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "LogJSON",
     "LogPageJSON",
     "MetaJSON",
+    "NotebookCopyJSON",
     "ProgressJSON",
     "RequestJSON",
     "RunErrorJSON",
@@ -157,6 +158,12 @@ class MetaJSON(TypedDict):
     seq: int
 
 
+class NotebookCopyJSON(TypedDict):
+    """The answer to ``POST runs/{id}/notebook/copy``: the copy's contents path, to be opened in the front end."""
+
+    path: str
+
+
 class ErrorJSON(TypedDict):
     """Every refusal: the error's class name and its text."""
 
@@ -179,12 +186,19 @@ def encode_state(state: State) -> StateJSON:
 
 
 def _encode_error(error: RunError | None) -> RunErrorJSON | None:
-    return error and {"type": error.type, "message": error.message, "traceback": error.traceback}
+    if error is None:
+        return None
+    return {"type": error.type, "message": error.message, "traceback": error.traceback}
+
+
+def _encode_progress(progress: Progress | None) -> ProgressJSON | None:
+    if progress is None:
+        return None
+    return {"total": progress.total, "done": progress.done, "counts": dict(progress.counts)}
 
 
 def encode_run(run: Run) -> RunJSON:
     """Return the JSON form of a run."""
-    p = run.progress
     return {
         "id": run.id,
         "kind": run.kind,
@@ -203,7 +217,7 @@ def encode_run(run: Run) -> RunJSON:
         "created_at": iso(run.created_at),
         "started_at": _iso(run.started_at),
         "ended_at": _iso(run.ended_at),
-        "progress": p and {"total": p.total, "done": p.done, "counts": dict(p.counts)},
+        "progress": _encode_progress(run.progress),
         "error": _encode_error(run.error),
     }
 

@@ -1,0 +1,34 @@
+"""Which address has which handler."""
+
+from __future__ import annotations
+
+from tornado.web import RequestHandler
+
+from jupyter_wf.server import runs
+from jupyter_wf.server.base import NotFoundHandler
+from jupyter_wf.server.events import EventsHandler
+from jupyter_wf.server.meta import MetaHandler
+from jupyter_wf.server.notebooks import NotebookCopyHandler, NotebookHandler
+
+__all__ = ["PREFIX", "routes"]
+
+PREFIX = "/jupyter_wf"
+_API = f"{PREFIX}/api"
+_RUN = rf"{_API}/runs/([^/]+)"
+
+
+def routes() -> list[tuple[str, type[RequestHandler]]]:
+    """Return pairs of a pattern (below the server's base URL) and the handler of the addresses that fit it whole."""
+    return [
+        (rf"{_API}/runs", runs.RunsHandler),
+        (rf"{_RUN}", runs.RunHandler),
+        (rf"{_RUN}/children", runs.ChildrenHandler),
+        (rf"{_RUN}/logs", runs.LogsHandler),
+        (rf"{_RUN}/cancel", runs.CancelHandler),
+        (rf"{_RUN}/retry", runs.RetryHandler),
+        (rf"{_RUN}/notebook", NotebookHandler),
+        (rf"{_RUN}/notebook/copy", NotebookCopyHandler),
+        (rf"{_API}/events", EventsHandler),
+        (rf"{_API}/meta", MetaHandler),
+        (rf"{PREFIX}(?:/.*)?", NotFoundHandler),
+    ]
