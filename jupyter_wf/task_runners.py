@@ -33,7 +33,7 @@ class ThreadPoolTaskRunner(TaskRunner):
 
     def __post_init__(self) -> None:
         workers = self.max_workers
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        if workers is not None and (type(workers) is not int or workers < 1):
             raise ParameterError("max_workers", f"{workers!r} is not a whole number from 1")
 
     def make_executor(self) -> Executor:

@@ -109,7 +109,7 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRecord:
-    """One log line of a run. ``level`` is a number of the standard library's logging; ``at`` seconds since the epoch."""
+    """One log line of a run. ``level`` is a number of the standard library's logging, ``at`` epoch seconds."""
 
     seq: int
     run_id: str
@@ -121,7 +121,7 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One row of the append-only stream. ``kind`` is ``run`` (created), ``state``, ``log``, ``patch`` or ``request``."""
+    """One row of the append-only stream. ``kind``: ``run`` (created), ``state``, ``log``, ``patch``, ``request``."""
 
     seq: int
     at: float

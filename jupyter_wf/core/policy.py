@@ -41,11 +41,11 @@ def make_policy(
     ``retries`` and returns such a list. Raises `ParameterError` for what is negative, not a number or not finite.
     """
     count = 0 if retries is None else retries
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 10_000:
+    if type(count) is not int or not 0 <= count <= 10_000:
         raise ParameterError("retries", f"{retries!r} is not a whole number from 0 to 10000")
     raw = retry_delay_seconds(count) if callable(retry_delay_seconds) else retry_delay_seconds
     many = raw if isinstance(raw, (list, tuple)) else [0.0 if raw is None else raw]
-    delays = tuple(_seconds("retry_delay_seconds", value) for value in many) or (0.0,)
+    delays = tuple(_seconds("retry_delay_seconds", value) for value in many or [0.0])
     timeout = None if timeout_seconds is None else _seconds("timeout_seconds", timeout_seconds)
     if timeout == 0:
         raise ParameterError("timeout_seconds", "0 leaves no time at all; use None for no time-out")

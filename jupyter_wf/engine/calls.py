@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, ParameterError, UpstreamFailed
@@ -135,7 +136,8 @@ def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_
         settle(live, error)
         raise
     finally:
-        _end_of_root(live)
+        if live.parent is None:
+            _end_of_root(live, partial(_again, live, callee, args, kwargs, upstream))
     return live
 
 
@@ -155,14 +157,43 @@ async def call_async(
         raise
     finally:
         if live.parent is None:
-            await asyncio.to_thread(_end_of_root, live)
+            again = partial(_again_async, live, callee, args, kwargs, upstream)
+            await asyncio.to_thread(_end_of_root, live, again)
     return live
 
 
-def _end_of_root(live: LiveRun) -> None:
-    """The barrier: what the caller is about to see is committed."""
-    if live.parent is None:
-        live.runtime.journal.flush()
+def _end_of_root(live: LiveRun, again: Callable[[], Any]) -> None:
+    """The barrier: what the caller is about to see is committed. A run that did not complete may be tried again."""
+    live.rerun = None if live.state.is_completed() else again
+    live.runtime.journal.flush()
+
+
+def _again(
+    live: LiveRun, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], upstream: list[RunFuture[Any]]
+) -> None:
+    """Make the next attempt of an ended root run, in the calling thread."""
+    live.begin_again()
+    try:
+        perform(live, callee, args, kwargs, upstream, attempt=live.attempt + 1)
+    except BaseException as error:
+        settle(live, error)
+        raise
+    finally:
+        _end_of_root(live, partial(_again, live, callee, args, kwargs, upstream))
+
+
+async def _again_async(
+    live: LiveRun, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], upstream: list[RunFuture[Any]]
+) -> None:
+    live.begin_again()
+    try:
+        await perform_async(live, callee, args, kwargs, upstream, attempt=live.attempt + 1)
+    except BaseException as error:
+        settle(live, error)
+        raise
+    finally:
+        again = partial(_again_async, live, callee, args, kwargs, upstream)
+        await asyncio.to_thread(_end_of_root, live, again)
 
 
 def upstream_failure(upstream: Iterable[RunFuture[Any]]) -> str | None:

@@ -75,7 +75,7 @@ class RunFuture(Generic[R]):
 
     def add_done_callback(self, callback: Callable[[RunFuture[R]], Any]) -> None:
         """Call ``callback`` with this future when the run has ended, on the thread that ends it; at once if it has."""
-        with self._run._lock:
+        with self._run.lock:
             if not self._done:
                 self._callbacks.append(callback)
                 return
@@ -83,7 +83,7 @@ class RunFuture(Generic[R]):
 
     def _finish(self) -> None:
         """Called once by the thread that has driven the run to its end."""
-        with self._run._lock:
+        with self._run.lock:
             if self._done:
                 return
             self._done = True

@@ -19,9 +19,12 @@ from jupyter_wf.core.states import State, StateType
 if TYPE_CHECKING:
     from jupyter_wf.engine.runtime import Runtime
 
-__all__ = ["LiveRun", "run_error"]
+__all__ = ["NEW", "LiveRun", "run_error"]
 
 _NO_DATA: Any = object()
+_CANCELLING = State(type=StateType.CANCELLING, name="Cancelling")
+#: What a run is in before its first state, which `Runtime.begin` enters before anybody else sees the run.
+NEW = State(type=StateType.SCHEDULED, name="New")
 _LONGEST_TRACEBACK = 20_000
 _LONGEST_MESSAGE = 2_000
 #: Frames of these are left out of a stored traceback.
@@ -58,7 +61,6 @@ class LiveRun:
 
     __slots__ = (
         "__weakref__",
-        "_lock",
         "_written",
         "attempt",
         "call_numbers",
@@ -70,6 +72,7 @@ class LiveRun:
         "id",
         "kind",
         "last_error",
+        "lock",
         "log_prints",
         "max_attempts",
         "name",
@@ -101,7 +104,7 @@ class LiveRun:
         parent_id: str | None,
         root_id: str,
         attempt: int = 1,
-        state: State | None = None,
+        state: State = NEW,
     ) -> None:
         self.runtime = runtime
         self.id = run_id
@@ -114,7 +117,7 @@ class LiveRun:
         self.root_id = root_id
         self.attempt = attempt
         self.max_attempts = 1
-        self.state: State = state  # type: ignore[assignment]  # set by `Runtime.begin` before anybody sees the run
+        self.state = state
         self.story: list[str] = []
         self.children: dict[str, LiveRun] = {}
         self.call_numbers: dict[str, int] = {}
@@ -129,8 +132,9 @@ class LiveRun:
         self.executor: Any = None
         self.rerun: Callable[[], Any] | None = None
         self.cancellers: list[Callable[[], Any]] = []
-        self._lock = parent._lock if parent is not None else threading.RLock()
-        self._written: State | None = state
+        #: One for the whole tree: a run and its children change together.
+        self.lock: threading.RLock = parent.lock if parent is not None else threading.RLock()
+        self._written = state
 
     @property
     def stopping(self) -> bool:
@@ -145,7 +149,7 @@ class LiveRun:
     @property
     def is_open(self) -> bool:
         """Whether the run may still change in this attempt."""
-        return self.state is None or not self.state.is_closed()
+        return not self.state.is_closed()
 
     def set_state(
         self,
@@ -168,10 +172,10 @@ class LiveRun:
         new = State(type=type, name=name or type.value.capitalize(), message=message, at=at, **extra)
         if self.children and new.is_final():
             self.close_children(new.type)
-        with self._lock:
+        with self.lock:
             old = self.state
             if not is_allowed(old, new, new_attempt=new_attempt):
-                raise InvalidTransition(self.id, old.name if old else "nothing", new.name, self.story)
+                raise InvalidTransition(self.id, old.name, new.name, self.story)
             if new_attempt:
                 self.attempt += 1
             # Memory first, journal second: an interrupt in between is mended by `resync`.
@@ -194,8 +198,8 @@ class LiveRun:
 
     def resync(self) -> None:
         """Write the state again where an interrupt kept it from the journal."""
-        with self._lock:
-            if self._written is not self.state and self.state is not None:
+        with self.lock:
+            if self._written is not self.state:
                 self._write(self.state, None)
 
     def close_children(self, why: StateType) -> None:
@@ -214,7 +218,7 @@ class LiveRun:
         self.resync()
         while self.is_open:
             try:
-                self.set_state(type, None, message, error=error, **({} if error is None else {"data": error}))
+                self.set_state(type, None, message, error=error, data=_NO_DATA if error is None else error)
             except InvalidTransition:
                 continue
             return True
@@ -251,8 +255,8 @@ class LiveRun:
         if not self.is_open:
             return
         self.cancel_requested = True
-        with self._lock:
-            if self.state is not None and is_allowed(self.state, _CANCELLING):
+        with self.lock:
+            if is_allowed(self.state, _CANCELLING):
                 self.set_state(StateType.CANCELLING, None, reason)
         for child in list(self.children.values()):
             child.cancel(reason)
@@ -260,6 +264,12 @@ class LiveRun:
             self.wake()
         for callback in list(self.cancellers):
             callback()
+
+    def begin_again(self) -> None:
+        """Forget what stopped the last attempt, before the next one of an ended run."""
+        self.cancel_requested = self.timed_out = False
+        self.last_error = None
+        self.call_numbers.clear()
 
     def retry_now(self) -> bool:
         """End the wait before the next attempt; return whether the run was waiting."""
@@ -270,7 +280,4 @@ class LiveRun:
         return True
 
     def __repr__(self) -> str:
-        return f"<LiveRun {self.kind} {self.name!r} {self.id[:8]} {self.state.name if self.state else 'new'}>"
-
-
-_CANCELLING = State(type=StateType.CANCELLING, name="Cancelling")
+        return f"<LiveRun {self.kind} {self.name!r} {self.id[:8]} {self.state.name}>"

@@ -1,4 +1,4 @@
-"""Submitted tasks: a run of their own on a pool's thread (or in the portal's loop), started when its inputs are there."""
+"""Submitted tasks: runs on a pool's threads (or in the portal's loop), started when their inputs are there."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def submit(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wai
     open_futures = runtime.loose if parent is None else parent.submitted
     open_futures[live.id] = future
     context = copy_context()
+    started = False
 
     def finish() -> None:
         live.cancellers.clear()
@@ -84,7 +85,6 @@ def submit(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wai
         else:
             (live.executor or runtime.executor).spawn(work)
 
-    started = False
     live.on_cancel(cancelled_before_start)
     waited_for = [f for f in upstream if not f.done()]
     if waited_for:

@@ -33,6 +33,8 @@ class Executor(Protocol):
         """Execute ``call`` and return its outcome; called on a thread that `spawn` provided."""
 
     def waiting(self) -> AbstractContextManager[None]:
-        """While the block runs, the calling thread counts as idle: if it is one of the executor's, it gives its place
-        to other work, so that tasks that wait for tasks can't block one another for ever.
+        """Return a context in which the calling thread counts as idle.
+
+        If it is one of the executor's, it gives its place to other work, so that tasks that wait for tasks can't block
+        one another for ever.
         """
