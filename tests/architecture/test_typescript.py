@@ -11,10 +11,10 @@ from tests.architecture.rules import MAX_FILE
 from tests.architecture.source import ROOT
 
 SOURCES = ROOT / "labextension/src"
-#: Folders (or modules of the top folder) by layer. The widget stands beside the pages: it is a host of its own.
-LAYERS = {"api": 0, "model": 1, "draw": 2, "components": 2, "pages": 3, "widget": 3, "plugins": 4, "index": 5}
-#: These may be imported by everybody: they name things and do nothing.
-LEAVES = ("tokens", "icons")
+#: Folders (or modules of the top folder) by layer. The widget is a host of its own, as the plugins are.
+LAYERS = {"api": 0, "model": 1, "draw": 2, "components": 3, "pages": 4, "widget": 5, "plugins": 5, "index": 6}
+#: These may be imported by everybody: they name things, or are pictures and style sheets.
+LEAVES = ("tokens", "icons", "style")
 _IMPORT = re.compile(
     r"""(?:^|\n)\s*(?:import|export)\b[^;'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]"""
 )
