@@ -1,0 +1,47 @@
+import type { StateJSON } from '../api/schema';
+
+/** The nine types of state, in the order in which a progress bar stacks them. */
+export const STATE_TYPES = [
+  'COMPLETED',
+  'FAILED',
+  'CRASHED',
+  'CANCELLED',
+  'CANCELLING',
+  'RUNNING',
+  'PAUSED',
+  'PENDING',
+  'SCHEDULED'
+] as const;
+
+export type StateType = (typeof STATE_TYPES)[number];
+
+const TERMINAL: ReadonlySet<string> = new Set(['COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED']);
+const UNSUCCESSFUL: ReadonlySet<string> = new Set(['FAILED', 'CRASHED']);
+
+/** Whether nothing more will happen in this attempt (`NotReady` stays PENDING for good). */
+export function isClosed(state: StateJSON): boolean {
+  return TERMINAL.has(state.type) || state.name === 'NotReady';
+}
+
+/** Whether the state is FAILED or CRASHED. */
+export function isFailure(state: StateJSON): boolean {
+  return UNSUCCESSFUL.has(state.type);
+}
+
+/** Whether a request to cancel makes sense: the run is open and not being cancelled already. */
+export function isCancellable(state: StateJSON): boolean {
+  return !isClosed(state) && state.type !== 'CANCELLING';
+}
+
+/** `AwaitingRetry` → `Awaiting retry`: the words shown to people. */
+export function stateLabel(state: StateJSON): string {
+  const words = (state.name || state.type).replace(/([a-z])([A-Z])/g, '$1 $2').split(' ');
+  return words
+    .map((word, index) => (index === 0 || word.length < 2 ? word : word.toLowerCase()))
+    .join(' ');
+}
+
+/** `COMPLETED` → `completed`. */
+export function typeLabel(type: string): string {
+  return type.toLowerCase();
+}

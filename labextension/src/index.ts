@@ -1,0 +1,19 @@
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { notifications } from './plugins/notifications';
+import { panel } from './plugins/panel';
+import { runNotebook } from './plugins/runNotebook';
+import { runPages } from './plugins/runPages';
+import { workflows } from './plugins/workflows';
+import type { IWorkflows as IWorkflowsService } from './tokens';
+
+export { IWorkflows } from './tokens';
+
+const plugins: (JupyterFrontEndPlugin<IWorkflowsService> | JupyterFrontEndPlugin<void>)[] = [
+  workflows,
+  panel,
+  runPages,
+  runNotebook,
+  notifications
+];
+
+export default plugins;

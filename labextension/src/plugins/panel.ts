@@ -1,0 +1,86 @@
+import { ILabShell, ILayoutRestorer } from '@jupyterlab/application';
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { workflowIcon } from '../components/icons';
+import { WorkflowPanel } from '../pages/panel';
+import { IWorkflows } from '../tokens';
+import { Commands } from './commands';
+
+const ROW = '.jp-WfRunRow';
+const OPEN_STATES = ['SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED'];
+const RETRY_STATES = ['FAILED', 'CRASHED', 'CANCELLED'];
+
+const selectorOf = (states: readonly string[]): string =>
+  states.map(state => `${ROW}[data-state="${state}"]`).join(', ');
+
+/** The left panel "Workflows", the command that shows it, and its rows' context menu. */
+export const panel: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-wf:panel',
+  description: 'Adds the panel with the live list of workflow runs.',
+  autoStart: true,
+  requires: [IWorkflows],
+  optional: [ILayoutRestorer, ICommandPalette, ITranslator, ILabShell],
+  activate: (
+    app: JupyterFrontEnd,
+    service: IWorkflows,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    translator: ITranslator | null,
+    labShell: ILabShell | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('jupyter_wf');
+    const { commands } = app;
+    const widget = new WorkflowPanel(service.runs, {
+      openRun: id => void commands.execute(Commands.openRun, { id }),
+      runNotebook: labShell && (() => void commands.execute(Commands.runNotebook))
+    });
+    app.shell.add(widget, 'left', { rank: 550, type: 'Workflows' });
+    restorer?.add(widget, widget.id);
+
+    const rowUnderMenu = (): string | undefined =>
+      app.contextMenuHitTest(node => node.classList.contains('jp-WfRunRow'))?.dataset.runId;
+
+    commands.addCommand(Commands.showRuns, {
+      label: trans.__('Show Workflow Runs'),
+      caption: trans.__('Show the panel with the live list of workflow runs'),
+      icon: workflowIcon,
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: () => app.shell.activateById(widget.id)
+    });
+    const runArgs = {
+      args: {
+        type: 'object',
+        properties: { id: { type: 'string', description: trans.__('The id of the run') } }
+      }
+    } as const;
+    commands.addCommand(Commands.cancelRun, {
+      label: trans.__('Cancel Run'),
+      describedBy: runArgs,
+      execute: async args => {
+        const id = typeof args.id === 'string' ? args.id : rowUnderMenu();
+        return id === undefined ? false : service.runs.cancel(id);
+      }
+    });
+    commands.addCommand(Commands.retryRun, {
+      label: trans.__('Retry Run'),
+      describedBy: runArgs,
+      execute: async args => {
+        const id = typeof args.id === 'string' ? args.id : rowUnderMenu();
+        return id === undefined ? false : service.runs.retry(id);
+      }
+    });
+    app.contextMenu.addItem({ command: Commands.openRun, selector: ROW, rank: 1 });
+    app.contextMenu.addItem({
+      command: Commands.cancelRun,
+      selector: selectorOf(OPEN_STATES),
+      rank: 2
+    });
+    app.contextMenu.addItem({
+      command: Commands.retryRun,
+      selector: selectorOf(RETRY_STATES),
+      rank: 3
+    });
+    palette?.addItem({ command: Commands.showRuns, category: trans.__('Workflows') });
+  }
+};

@@ -1,0 +1,20 @@
+import { Token } from '@lumino/coreutils';
+import type { RunsModel } from './model/runs';
+import type { StartedRuns } from './model/started';
+import type { OpenSocket } from './model/runs';
+import type { WorkflowClient } from './api/client';
+
+/** What the extension's plugins share, and what other extensions may use. */
+export interface IWorkflows {
+  readonly client: WorkflowClient;
+  readonly openSocket: OpenSocket;
+  /** The live list of root runs. */
+  readonly runs: RunsModel;
+  /** The runs that were started from this browser window. */
+  readonly started: StartedRuns;
+}
+
+export const IWorkflows = new Token<IWorkflows>(
+  'jupyter-wf:IWorkflows',
+  'The live list of workflow runs, and the client that starts, cancels and retries them.'
+);
