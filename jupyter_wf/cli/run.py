@@ -1,0 +1,223 @@
+"""``jupyter wf run``: run a notebook in a runner process, or a flow in this one, and watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import click
+from rich.console import Console
+
+from jupyter_wf.cli.app import CANCELLED, FAILED
+from jupyter_wf.cli.files import check_output, copy_output, read_parameters
+from jupyter_wf.cli.follow import Follower, View
+from jupyter_wf.cli.plain import PlainView
+from jupyter_wf.cli.progress import TerminalView
+from jupyter_wf.cli.summary import print_summary
+from jupyter_wf.cli.targets import Target, load_flow, parse_target
+from jupyter_wf.core.arguments import parse_assignment, signature_arguments
+from jupyter_wf.core.codec import encode_run
+from jupyter_wf.core.errors import RunFinished
+from jupyter_wf.core.models import Run
+from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
+from jupyter_wf.notebook.parameters import notebook_arguments
+from jupyter_wf.notebook.source import read_notebook
+from jupyter_wf.services.launcher import Launched, start_notebook
+
+__all__ = ["run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What the command line said, beside the target."""
+
+    values: dict[str, Any]
+    texts: dict[str, str]
+    output: Path | None
+    as_json: bool
+
+
+@click.command(short_help="Run a notebook or a flow and watch it.")
+@click.argument("target")
+@click.option("-p", "--parameter", "assignments", metavar="NAME=VALUE", multiple=True, help="Set a parameter.")
+@click.option(
+    "--params-file", type=click.Path(path_type=Path), metavar="FILE", help="Read parameters from JSON or YAML; -p wins."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="PATH", help="Copy the executed notebook to PATH at the end."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the final run as JSON, and nothing else, to stdout.")
+def run(target: str, assignments: tuple[str, ...], params_file: Path | None, output: Path | None, as_json: bool) -> int:
+    """Run TARGET and watch it until it ends.
+
+    TARGET is notebook.ipynb, file.py:flow or package.module:flow. Of a notebook a copy is executed, in a kernel of its
+    own that works in the notebook's folder; its parameters are what the cell tagged "parameters" assigns. ":flow" may
+    be left out where there is only one.
+
+    Ctrl-C cancels the run; a second one does not wait for it.
+    """
+    parsed = parse_target(target)
+    texts = dict(parse_assignment(text) for text in assignments)
+    values = read_parameters(params_file) if params_file else {}
+    options = _Options(values=values, texts=texts, output=output, as_json=as_json)
+    if parsed.kind == "notebook":
+        return _run_notebook(parsed, options)
+    if output is not None:
+        raise click.UsageError("--output is for notebooks; a flow in Python has no executed copy")
+    return _run_flow(parsed, options)
+
+
+def _run_notebook(target: Target, options: _Options) -> int:
+    path = Path(target.where)
+    notebook = read_notebook(path)
+    parameters = notebook_arguments(notebook).bind(options.values, options.texts)
+    if options.output is not None:
+        check_output(options.output)
+    runtime = Runtime.open(load_settings(), role="cli")
+    try:
+        out = sys.stderr if options.as_json else sys.stdout
+        follower = Follower(runtime.store, _view(out), after=runtime.store.last_seq())
+        with _presses() as presses:
+            launched = start_notebook(
+                runtime.store,
+                runtime.settings,
+                path,
+                parameters=parameters,
+                source={"target": target.text},
+                process=runtime.process,
+                foreground=True,
+            )
+            follower.watch(launched.run.id)
+            follower.start()
+            _attend(runtime, follower, launched, presses, out)
+        record = runtime.store.get_run(launched.run.id)
+        if options.output is not None:
+            copy_output(launched.executed, options.output)
+        return _conclude(record, options, executed=options.output or launched.executed)
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def _presses() -> Iterator[list[int]]:
+    """Collect presses of Ctrl-C in a list instead of letting them interrupt whatever runs here."""
+    presses: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        presses.append(signum)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield presses
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _attend(runtime: Runtime, follower: Follower, launched: Launched, presses: list[int], out: TextIO) -> None:
+    """Wait until the run has ended; turn presses of Ctrl-C into requests, then into signals."""
+    heeded = 0
+    while not follower.wait(0.1):
+        if len(presses) > heeded:
+            heeded += 1
+            _heed(runtime, launched, heeded)
+    if follower.error is not None:
+        raise follower.error
+    assert launched.process.stdin is not None
+    with suppress(OSError):
+        launched.process.stdin.close()
+    launched.process.wait()
+
+
+def _heed(runtime: Runtime, launched: Launched, press: int) -> None:
+    if press == 1:
+        click.echo("cancelling … (Ctrl-C again: do not wait)", err=True)
+        with suppress(RunFinished):
+            runtime.store.request(launched.run.id, "cancel")
+        return
+    with suppress(ProcessLookupError):
+        if press == 2:
+            os.kill(launched.process.pid, signal.SIGTERM)
+        else:
+            os.killpg(launched.process.pid, signal.SIGKILL)
+
+
+def _run_flow(target: Target, options: _Options) -> int:
+    with _stdout_kept_for_json(options.as_json) as out:
+        flow = load_flow(target)
+        arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
+        called = arguments.materialise(arguments.bind(options.values, options.texts))
+        runtime = Runtime.open(load_settings(), role="cli")
+        set_runtime(runtime)
+        try:
+            follower = Follower(runtime.store, _view(out), after=runtime.store.last_seq())
+            ids: list[str] = []
+
+            def begun(live: LiveRun) -> None:
+                ids.append(live.id)
+                follower.watch(live.id)
+
+            forget = runtime.on_root(begun)
+            follower.start()
+            interrupted = False
+            try:
+                result = flow(**called, return_state=True)
+                if asyncio.iscoroutine(result):
+                    asyncio.run(result)
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                forget()
+            runtime.journal.flush()
+            if not ids:
+                follower.close()
+                return CANCELLED if interrupted else FAILED
+            follower.wait()
+            record = runtime.store.get_run(ids[0])
+        finally:
+            set_runtime(None)
+            runtime.close()
+    return _conclude(record, options)
+
+
+@contextmanager
+def _stdout_kept_for_json(wanted: bool) -> Iterator[TextIO]:
+    """Where only JSON may go to stdout, send there to stderr what the flow and its subprocesses print meanwhile."""
+    if not wanted:
+        yield sys.stdout
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield sys.stderr
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _view(out: TextIO) -> View:
+    if out.isatty() and os.environ.get("TERM") != "dumb":
+        return TerminalView(Console(file=out, highlight=False, markup=False, emoji=False))
+    return PlainView(out)
+
+
+def _conclude(record: Run, options: _Options, executed: Path | None = None) -> int:
+    if options.as_json:
+        click.echo(json.dumps(encode_run(record), ensure_ascii=True))
+    else:
+        print_summary(record, executed)
+    if record.state.type is StateType.CANCELLED:
+        return CANCELLED
+    return 0 if record.state.type is StateType.COMPLETED else FAILED
