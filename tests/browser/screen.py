@@ -54,6 +54,40 @@ class Screen:
             [command, arguments or {}],
         )
 
+    def kernel_ready(self) -> None:
+        """Wait until the notebook in front has an idle kernel."""
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
+
+    def add_and_run_cell(self, source: str) -> None:
+        """Put a cell below the last one of the notebook in front and run it."""
+        self.page.evaluate(
+            """async source => {
+                const { commands, shell } = window.jupyterapp;
+                const notebook = shell.currentWidget.content;
+                notebook.activeCellIndex = notebook.widgets.length - 1;
+                await commands.execute('notebook:insert-cell-below');
+                notebook.activeCell.model.sharedModel.setSource(source);
+                await commands.execute('notebook:run-cell');
+            }""",
+            source,
+        )
+
+    def open_panel(self) -> Locator:
+        """Show the Workflows panel and return it."""
+        panel = self.page.locator(".jp-WfPanel")
+        if not panel.is_visible():
+            self.page.locator(".jp-SideBar .lm-TabBar-tab[title*='Workflows']").click()
+        expect(panel).to_be_visible()
+        return panel
+
+    def run_page(self, run_id: str) -> Locator:
+        """Return the page of a run in the main area, once it is there."""
+        page = self.page.locator(f".jp-WfRunPage[data-run-id='{run_id}']")
+        expect(page).to_be_visible()
+        return page
+
     def theme(self, name: str) -> None:
         """Change to the ``light`` or the ``dark`` theme and wait until it is there."""
         self.run("apputils:change-theme", {"theme": _THEMES[name]})
