@@ -24,13 +24,13 @@ def write_notebook(path: Path, *sources: str) -> Path:
 
 
 def gated_notebook(path: Path, gate: str) -> Path:
-    """Write a notebook whose task ``first`` succeeds at its second try, and whose task ``second`` waits for ``gate``."""
+    """Write a notebook whose task ``first`` succeeds at its second try and whose ``second`` waits for ``gate``."""
     return write_notebook(
         path,
         "%load_ext jupyter_wf\ntries = []",
         "%%task first --retries 1 --retry-delay 0.1\ntries.append(1)\nprint('try', len(tries))\n"
         "if len(tries) == 1:\n    raise ConnectionError('the line was cut')\nanswer = 41",
-        f"%%task second\nprint('waiting for the gate')\n{WAIT.format(gate=gate)}\nresult = answer + 1\nprint('went on')",
+        f"%%task second\nprint('waiting for the gate')\n{WAIT.format(gate=gate)}\nresult = answer + 1",
         "%%task third\nprint('result', result)",
     )
 

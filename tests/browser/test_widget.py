@@ -69,7 +69,7 @@ def test_retry_below_a_cell_runs_it_again(screen: Screen) -> None:
         screen,
         "widget-fails",
         "%load_ext jupyter_wf\nfrom pathlib import Path",
-        "%%task fragile\nprint('looking')\nif not Path('mended').exists():\n    raise RuntimeError('nobody has mended it')",
+        "%%task fragile\nif not Path('mended').exists():\n    raise RuntimeError('nobody has mended it')",
     )
     expect(view).to_have_attribute("data-state", "FAILED")
     expect(view).to_contain_text("nobody has mended it")
@@ -87,7 +87,8 @@ def test_tasks_of_a_flow_are_rows(screen: Screen) -> None:
         "widget-flow",
         "%load_ext jupyter_wf\nfrom jupyter_wf import flow, task",
         "@task\ndef square(n):\n    return n * n\n\n@flow\ndef squares(upto):\n"
-        "    futures = [square.submit(n) for n in range(upto)]\n    return sum(f.result() for f in futures)\n\nsquares(5)",
+        "    futures = [square.submit(n) for n in range(upto)]\n    return sum(f.result() for f in futures)\n"
+        "squares(5)",
     )
     expect(view).to_have_attribute("data-state", "COMPLETED")
     expect(view.locator(".wf-TaskRow")).to_have_count(5)
