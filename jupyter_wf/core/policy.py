@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jupyter_wf.core.errors import ParameterError
 
-__all__ = ["Policy", "make_policy"]
+__all__ = ["Delay", "Policy", "make_policy"]
 
 Delay = float | Sequence[float] | Callable[[int], Sequence[float]]
 

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
-GRACE = 0.4
+_GRACE = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ async def call_async(
     live = begin_run(callee, args, kwargs, upstream)
     try:
         for future in upstream:
-            await until_done(future)
+            await _until_done(future)
         await perform_async(live, callee, args, kwargs, upstream)
     except BaseException as error:
         settle(live, error)
@@ -248,18 +248,18 @@ def _guarded(live: LiveRun, once: Callable[[], Any]) -> Callable[[], Any]:
                 _wait_all(live)
             raise
         except BaseException:
-            stop_children(live)
+            _stop_children(live)
             raise
 
     return work
 
 
-def stop_children(live: LiveRun) -> None:
-    """Cancel every open child and give them `GRACE` seconds to stop."""
+def _stop_children(live: LiveRun) -> None:
+    """Cancel every open child and give them `_GRACE` seconds to stop."""
     for child in list(live.children.values()):
         child.cancel(f"{live.kind} run {live.name!r} was stopped")
     for future in list(live.submitted.values()):
-        future.wait(GRACE / max(1, len(live.submitted)))
+        future.wait(_GRACE / max(1, len(live.submitted)))
 
 
 def _wait_all(live: LiveRun) -> None:
@@ -288,7 +288,7 @@ def _states_of(value: Any) -> Any:
     return value
 
 
-async def until_done(future: RunFuture[Any]) -> None:
+async def _until_done(future: RunFuture[Any]) -> None:
     """Wait, without blocking the event loop, until the future's run has ended."""
     if not future.done():
         await future.run.runtime.until_done(future)
@@ -316,7 +316,7 @@ async def perform_async(
             value = await callee.fn(*args, **kwargs)
             while live.submitted:
                 future = next(iter(live.submitted.values()))
-                await until_done(future)
+                await _until_done(future)
                 live.submitted.pop(future.task_run_id, None)
             return _states_of(value) if callee.kind == "flow" else value
         except BaseException:

@@ -32,7 +32,7 @@ class RunLogHandler(logging.Handler):
             text = record.getMessage()
             if record.exc_info:
                 text = f"{text}\n{(self.formatter or _FORMATTER).formatException(record.exc_info)}"
-            live.log(record.levelno, cut(text), record.name)
+            live.log(record.levelno, _cut(text), record.name)
         except Exception:
             self.handleError(record)
 
@@ -57,7 +57,7 @@ class _ConsoleHandler(logging.Handler):
             self.handleError(record)
 
 
-def cut(text: str) -> str:
+def _cut(text: str) -> str:
     """Return ``text`` with what is beyond 100,000 characters left out, and said so."""
     if len(text) <= _LONGEST_LINE:
         return text
@@ -116,7 +116,7 @@ class _Printing:
             return
         text = (" " if sep is None else sep).join(map(str, values))
         if text.strip():
-            live.log(logging.INFO, cut(text), "jupyter_wf.print")
+            live.log(logging.INFO, _cut(text), "jupyter_wf.print")
 
 
 _printing = _Printing()

@@ -85,7 +85,6 @@ class LiveRun:
         "state",
         "story",
         "submitted",
-        "tags",
         "task_name",
         "timed_out",
         "wake",
@@ -123,7 +122,6 @@ class LiveRun:
         self.call_numbers: dict[str, int] = {}
         self.submitted: dict[str, Any] = {}
         self.parameters: Mapping[str, Any] = {}
-        self.tags: tuple[str, ...] = ()
         self.cancel_requested = False
         self.last_error: BaseException | None = None
         self.log_prints = False
@@ -135,6 +133,12 @@ class LiveRun:
         #: One for the whole tree: a run and its children change together.
         self.lock: threading.RLock = parent.lock if parent is not None else threading.RLock()
         self._written = state
+
+    def inherit(self, parent: LiveRun) -> None:
+        """Become an open child of ``parent``, with its executor and its wish to have prints logged."""
+        self.log_prints = parent.log_prints
+        self.executor = parent.executor
+        parent.children[self.id] = self
 
     @property
     def stopping(self) -> bool:

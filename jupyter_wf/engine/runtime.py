@@ -27,7 +27,8 @@ from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Deadlines
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
-from jupyter_wf.executors.thread import ThreadExecutor
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.executors.registry import make_executor
 from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
@@ -63,7 +64,7 @@ class Runtime:
         self.roots = Roots()
         self.rerun: Callable[[LiveRun], Any] = _rerun_in_thread
         self._exit = ExitStack()
-        self._executor: ThreadExecutor | None = None
+        self._executor: Executor | None = None
         self._portal: Any = None
         self._lock = threading.Lock()
         self._registered = False
@@ -93,12 +94,12 @@ class Runtime:
         return self._journal
 
     @property
-    def executor(self) -> ThreadExecutor:
+    def executor(self) -> Executor:
         """The pool that submitted tasks share, unless their flow has its own."""
         if self._executor is None:
             with self._lock:
                 if self._executor is None:
-                    executor = ThreadExecutor(self.settings.threads)
+                    executor = make_executor("thread", self.settings.threads)
                     executor.start(self._exit)
                     self._executor = executor
         return self._executor
@@ -135,7 +136,7 @@ class Runtime:
         """Create a run that this process owns, in state PENDING, and return it.
 
         Without ``parent`` and ``parent_id`` the run is a child of the ambient parent, if there is one, else a root.
-        ``parameters`` are recorded with secrets masked; ``name`` of a flow is a random one when None.
+        ``parameters`` are recorded with secrets masked. Where ``name`` is None it is a random one.
         """
         if parent is not None:
             parent_id, root_id = parent.id, parent.root_id
@@ -154,28 +155,17 @@ class Runtime:
             root_id=root_id or parent_id or ident,
         )
         live.max_attempts = max_attempts
-        tags = tuple(tags)
-        if parameters:
-            live.parameters = parameters
+        live.parameters = parameters or live.parameters
         if parent is not None:
-            live.log_prints = parent.log_prints
-            live.executor = parent.executor
-            parent.children[ident] = live
+            live.inherit(parent)
         self.journal.append(
             RunCreated(
                 ident,
                 time.time(),
                 kind,
-                live.name,
-                live.flow_name,
-                task_name,
-                parent_id,
-                live.root_id,
+                *(live.name, live.flow_name, task_name, parent_id, live.root_id),
                 self.process.id,
-                to_json(parameters) if parameters else "{}",
-                _json_texts(tags),
-                _json_texts(upstream),
-                _json_object(source),
+                *(to_json(live.parameters), _json_texts(tags), _json_texts(upstream), _json_object(source)),
                 expected,
                 max_attempts,
             )

@@ -15,6 +15,86 @@ from jupyter_wf.engine.futures import RunFuture, find_futures
 __all__ = ["submit"]
 
 
+def submit(
+    callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_for: Iterable[Any] = ()
+) -> RunFuture[Any]:
+    """Create the run of a call and return its future at once.
+
+    Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
+    """
+    submission = _Submission(callee, args, kwargs, find_futures((*args, *kwargs.values(), *wait_for)))
+    submission.begin()
+    return submission.future
+
+
+class _Submission:
+    """One submitted call on its way: created, waiting for its upstream, on a thread, ended."""
+
+    __slots__ = ("args", "callee", "context", "future", "kwargs", "live", "open_futures", "started", "upstream")
+
+    def __init__(
+        self, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], upstream: list[RunFuture[Any]]
+    ) -> None:
+        self.callee = callee
+        self.args = args
+        self.kwargs = kwargs
+        self.upstream = upstream
+        self.live = begin_run(callee, args, kwargs, upstream)
+        self.future: RunFuture[Any] = RunFuture(self.live)
+        self.context = copy_context()
+        self.started = False
+        # Whoever ends first waits for these: the run that submitted them, or the process.
+        parent = self.live.parent
+        self.open_futures = self.live.runtime.loose if parent is None else parent.submitted
+        self.open_futures[self.live.id] = self.future
+
+    def begin(self) -> None:
+        """Start when every upstream run has ended."""
+        self.live.on_cancel(self._cancelled)
+        waited_for = [future for future in self.upstream if not future.done()]
+        if not waited_for:
+            self._start()
+            return
+        countdown = _Countdown(len(waited_for), self._start)
+        for future in waited_for:
+            future.add_done_callback(countdown)
+
+    def _start(self) -> None:
+        if self.callee.is_async:
+            self.live.runtime.portal.start_task_soon(self._work_async)
+        else:
+            (self.live.executor or self.live.runtime.executor).spawn(self._work)
+
+    def _cancelled(self) -> None:
+        if not self.started:
+            self.live.close(StateType.CANCELLED, "cancelled before it began")
+            self._finish()
+
+    def _work(self) -> None:
+        self.started = True
+        if self.live.is_open:
+            try:
+                self.context.run(perform, self.live, self.callee, self.args, self.kwargs, self.upstream)
+            except BaseException as error:
+                # The run is closed, its exception is in its state: the pool's thread has nothing left to say.
+                settle(self.live, error)
+        self._finish()
+
+    async def _work_async(self) -> None:
+        self.started = True
+        if self.live.is_open:
+            try:
+                await perform_async(self.live, self.callee, self.args, self.kwargs, self.upstream)
+            except BaseException as error:
+                settle(self.live, error)
+        self._finish()
+
+    def _finish(self) -> None:
+        self.live.cancellers.clear()
+        self.future._finish()
+        self.open_futures.pop(self.live.id, None)
+
+
 class _Countdown:
     """Calls ``then`` when the last of several futures has ended."""
 
@@ -31,66 +111,3 @@ class _Countdown:
             last = self._left == 0
         if last:
             self._then()
-
-
-def submit(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_for: Iterable[Any] = ()) -> Any:
-    """Create the run of a call and return its `RunFuture` at once.
-
-    Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
-    """
-    upstream = find_futures((*args, *kwargs.values(), *wait_for))
-    live = begin_run(callee, args, kwargs, upstream)
-    runtime = live.runtime
-    parent = live.parent
-    future: RunFuture[Any] = RunFuture(live)
-    open_futures = runtime.loose if parent is None else parent.submitted
-    open_futures[live.id] = future
-    context = copy_context()
-    started = False
-
-    def finish() -> None:
-        live.cancellers.clear()
-        future._finish()
-        open_futures.pop(live.id, None)
-
-    def cancelled_before_start() -> None:
-        if live.state.is_cancelling() and not started:
-            live.close(StateType.CANCELLED, "cancelled before it began")
-            finish()
-
-    def work() -> None:
-        nonlocal started
-        started = True
-        if live.is_open:
-            try:
-                context.run(perform, live, callee, args, kwargs, upstream)
-            except BaseException as error:
-                # The run is closed, its exception is in its state: the pool's thread has nothing left to say.
-                settle(live, error)
-        finish()
-
-    async def work_async() -> None:
-        nonlocal started
-        started = True
-        if live.is_open:
-            try:
-                await perform_async(live, callee, args, kwargs, upstream)
-            except BaseException as error:
-                settle(live, error)
-        finish()
-
-    def start() -> None:
-        if callee.is_async:
-            runtime.portal.start_task_soon(work_async)
-        else:
-            (live.executor or runtime.executor).spawn(work)
-
-    live.on_cancel(cancelled_before_start)
-    waited_for = [f for f in upstream if not f.done()]
-    if waited_for:
-        countdown = _Countdown(len(waited_for), start)
-        for upstream_future in waited_for:
-            upstream_future.add_done_callback(countdown)
-    else:
-        start()
-    return future

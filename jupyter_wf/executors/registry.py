@@ -1,0 +1,44 @@
+"""The executors by name: ours, and those that other packages bring by the entry point ``jupyter_wf.executors``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.executors.inline import InlineExecutor
+from jupyter_wf.executors.thread import ThreadExecutor
+
+__all__ = ["ENTRY_POINT", "Maker", "executor_names", "make_executor"]
+
+ENTRY_POINT = "jupyter_wf.executors"
+
+#: Makes an executor for at most so many calls at the same time.
+Maker = Callable[[int], Executor]
+
+
+def _inline(size: int) -> Executor:
+    return InlineExecutor()
+
+
+_OURS: dict[str, Maker] = {"inline": _inline, "thread": ThreadExecutor}
+
+
+def executor_names() -> list[str]:
+    """Return the names that `make_executor` knows."""
+    return sorted({*_OURS, *(point.name for point in entry_points(group=ENTRY_POINT))})
+
+
+def make_executor(name: str, size: int) -> Executor:
+    """Return a new executor, not yet started, for at most ``size`` calls at the same time.
+
+    Raises `ValueError` for a name that nobody has registered.
+    """
+    maker = _OURS.get(name)
+    if maker is None:
+        found = next(iter(entry_points(group=ENTRY_POINT, name=name)), None)
+        if found is None:
+            raise ValueError(f"there is no executor {name!r}; there are {', '.join(executor_names())}")
+        maker = found.load()
+    executor: Executor = maker(size)
+    return executor
