@@ -4,9 +4,9 @@ import { panel } from './plugins/panel';
 import { runNotebook } from './plugins/runNotebook';
 import { runPages } from './plugins/runPages';
 import { workflows } from './plugins/workflows';
-import type { IWorkflows as IWorkflowsService } from './tokens';
+import type { IWorkflows as IWorkflowsService } from './plugins/tokens';
 
-export { IWorkflows } from './tokens';
+export { IWorkflows } from './plugins/tokens';
 
 const plugins: (JupyterFrontEndPlugin<IWorkflowsService> | JupyterFrontEndPlugin<void>)[] = [
   workflows,

@@ -4,6 +4,7 @@ import type {
   ErrorJSON,
   LogPageJSON,
   MetaJSON,
+  NotebookCopyJSON,
   RequestJSON,
   RunJSON,
   RunPageJSON,
@@ -85,11 +86,16 @@ export class WorkflowClient {
   }
 
   cancel(id: string): Promise<RequestJSON> {
-    return this.request<RequestJSON>('POST', `runs/${encodeURIComponent(id)}/cancel`, {}, {});
+    return this.request<RequestJSON>('POST', `runs/${encodeURIComponent(id)}/cancel`);
   }
 
   retry(id: string): Promise<RequestJSON> {
-    return this.request<RequestJSON>('POST', `runs/${encodeURIComponent(id)}/retry`, {}, {});
+    return this.request<RequestJSON>('POST', `runs/${encodeURIComponent(id)}/retry`);
+  }
+
+  /** Copy the executed notebook to where Jupyter can open it; the answer names the place. */
+  copyNotebook(id: string): Promise<NotebookCopyJSON> {
+    return this.request<NotebookCopyJSON>('POST', `runs/${encodeURIComponent(id)}/notebook/copy`);
   }
 
   private async request<T>(
@@ -99,21 +105,30 @@ export class WorkflowClient {
     body?: object
   ): Promise<T> {
     const url = URLExt.join(this.settings.baseUrl, API, path) + queryText(query);
-    const init: RequestInit = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    const init: RequestInit =
+      body === undefined ? { method } : { method, body: JSON.stringify(body) };
     let response: Response;
     let text: string;
     try {
       response = await ServerConnection.makeRequest(url, init, this.settings);
       text = await response.text();
     } catch (reason) {
-      throw new ApiError(0, 'NetworkError', `The Jupyter server does not answer (${String(reason)})`);
+      throw new ApiError(
+        0,
+        'NetworkError',
+        `The Jupyter server does not answer (${String(reason)})`
+      );
     }
     const data = parse(text);
     if (!response.ok) {
       throw refusal(response, data);
     }
     if (data === undefined) {
-      throw new ApiError(response.status, 'BadAnswer', `The server's answer to ${path} is not JSON`);
+      throw new ApiError(
+        response.status,
+        'BadAnswer',
+        `The server's answer to ${path} is not JSON`
+      );
     }
     return data as T;
   }

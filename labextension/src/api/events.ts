@@ -125,7 +125,11 @@ export class EventSocket {
   private decode(data: unknown): StreamJSON | null {
     try {
       const partial = (data === '' ? {} : JSON.parse(String(data))) as Partial<StreamJSON>;
-      return { seq: partial.seq ?? this.seq, events: partial.events ?? [], runs: partial.runs ?? [] };
+      return {
+        seq: partial.seq ?? this.seq,
+        events: partial.events ?? [],
+        runs: partial.runs ?? []
+      };
     } catch {
       return null;
     }

@@ -1,5 +1,5 @@
 import * as React from 'react';
-import { RunFilter, STATE_CHOICES, StateChoice } from '../model/filter';
+import { type RunFilter, STATE_CHOICES, type StateChoice } from '../model/filter';
 
 const TYPING_PAUSE = 250;
 

@@ -13,7 +13,7 @@ import { runSubtitle, runTitle } from './names';
 export interface RunActions {
   onCancel: () => void;
   onRetry: () => void;
-  onOpenNotebook: (path: string) => void;
+  onOpenNotebook: () => void;
   onCopy: (text: string) => void;
 }
 
@@ -75,15 +75,17 @@ function Fact(props: { name: string; children: React.ReactNode }): JSX.Element {
 
 function RunButtons(props: { run: RunJSON; actions: RunActions }): JSX.Element {
   const { run, actions } = props;
-  const { executed_path: path } = run.source;
+  const { executed, executed_path: path } = run.source;
+  const below = typeof path === 'string' && path !== '';
   const cancelling = run.state.type === 'CANCELLING';
   return (
     <span className="jp-WfHeader-buttons">
-      {typeof path === 'string' && path !== '' && (
+      {(below || typeof executed === 'string') && (
         <button
           type="button"
           className="wf-Button jp-WfOpenNotebook"
-          onClick={() => actions.onOpenNotebook(path)}
+          title={below ? path : 'Copies it next to the notebook that was run, and opens the copy'}
+          onClick={actions.onOpenNotebook}
         >
           Open executed notebook
         </button>

@@ -14,7 +14,12 @@ export interface RowWindow {
 }
 
 /** The window on `count` rows of `rowHeight` px in a box of `height` px scrolled by `top` px. */
-export function rowWindow(count: number, rowHeight: number, top: number, height: number): RowWindow {
+export function rowWindow(
+  count: number,
+  rowHeight: number,
+  top: number,
+  height: number
+): RowWindow {
   if (count <= WINDOW_FROM) {
     return { first: 0, last: count, before: 0, after: 0 };
   }

@@ -1,5 +1,5 @@
 import type { StateJSON } from '../api/schema';
-import { Drawing, make, setAttribute, setText } from './drawing';
+import { type Drawing, make, setAttribute, setText } from './drawing';
 import { isClosed, stateLabel } from './states';
 import { plain } from './text';
 

@@ -1,4 +1,4 @@
-import { Drawing, make, setAttribute } from './drawing';
+import { type Drawing, make, setAttribute } from './drawing';
 
 /** Where a row's bar lies on the time axis of its run: both from 0 to 1. */
 export interface BarSpan {

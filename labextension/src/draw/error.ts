@@ -1,5 +1,5 @@
 import type { RunErrorJSON } from '../api/schema';
-import { Drawing, make, setAttribute, setText } from './drawing';
+import { type Drawing, make, setAttribute, setText } from './drawing';
 import { errorLine, plain } from './text';
 
 /** An error as one line that opens to its traceback. It hides itself where there is no error. */

@@ -1,5 +1,5 @@
 import type { ProgressJSON } from '../api/schema';
-import { Drawing, make, setAttribute, setText } from './drawing';
+import { type Drawing, make, setAttribute, setText } from './drawing';
 import { STATE_TYPES, typeLabel } from './states';
 
 /** `3/7`, or an empty text where the number of parts is not known. */

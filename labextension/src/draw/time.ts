@@ -16,7 +16,9 @@ export function formatDuration(ms: number, live = false): string {
     return `${Math.floor(span / SECOND)} s`;
   }
   if (span < 9.95 * SECOND) {
-    return span > 0 && span < 95 ? `${Math.max(1, Math.round(span))} ms` : `${(span / SECOND).toFixed(1)} s`;
+    return span > 0 && span < 95
+      ? `${Math.max(1, Math.round(span))} ms`
+      : `${(span / SECOND).toFixed(1)} s`;
   }
   const seconds = live ? Math.floor(span / SECOND) : Math.round(span / SECOND);
   if (seconds < 60) {

@@ -1,12 +1,12 @@
 import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
-import { ApiError, messageOf, WorkflowClient } from '../api/client';
+import { ApiError, messageOf, type WorkflowClient } from '../api/client';
 import type { EventSocket, SocketStatus } from '../api/events';
 import type { LogJSON, RunJSON, StreamJSON } from '../api/schema';
-import { addLines, EMPTY_LOGS, lineOf, LogBook } from './logs';
+import { addLines, EMPTY_LOGS, lineOf, type LogBook } from './logs';
 import type { OpenSocket } from './runs';
-import { cancelAccepted, EMPTY_TABLE, RunTable, shown, upsert } from './table';
-import { belonging, isExpanded, subtreeIds, TreeRow, treeRows } from './tree';
+import { cancelAccepted, EMPTY_TABLE, type RunTable, shown, upsert } from './table';
+import { belonging, isExpanded, subtreeIds, type TreeRow, treeRows } from './tree';
 
 /** What a run page shows. */
 export interface RunView {
@@ -89,6 +89,22 @@ export class RunModel {
 
   retry(): Promise<boolean> {
     return this.attempt(() => this.client.retry(this.runId));
+  }
+
+  /**
+   * The contents path of the executed notebook, or null (and a problem to be shown) where there is none. One that lies
+   * outside the folder that Jupyter shows is copied next to the notebook that was run.
+   */
+  async executedNotebook(): Promise<string | null> {
+    const known = this.table.runs.get(this.runId)?.source.executed_path;
+    if (typeof known === 'string' && known !== '') {
+      return known;
+    }
+    let path: string | null = null;
+    await this.attempt(async () => {
+      path = (await this.client.copyNotebook(this.runId)).path;
+    });
+    return path;
   }
 
   select(id: string | null): void {

@@ -1,10 +1,10 @@
 import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
-import { messageOf, WorkflowClient } from '../api/client';
+import { messageOf, type WorkflowClient } from '../api/client';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../api/events';
 import type { RunJSON } from '../api/schema';
-import { NO_FILTER, passes, RunFilter, statesOf } from './filter';
-import { cancelAccepted, EMPTY_TABLE, newestFirst, RunTable, shown, upsert } from './table';
+import { NO_FILTER, passes, type RunFilter, statesOf } from './filter';
+import { cancelAccepted, EMPTY_TABLE, newestFirst, type RunTable, shown, upsert } from './table';
 
 export type OpenSocket = (options: EventSocketOptions) => EventSocket;
 

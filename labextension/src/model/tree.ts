@@ -1,5 +1,5 @@
 import type { RunJSON } from '../api/schema';
-import { oldestFirst, RunTable, shown } from './table';
+import { oldestFirst, type RunTable, shown } from './table';
 
 /** One visible row of a run's tree. `level` is 1 for the children of the run itself. */
 export interface TreeRow {

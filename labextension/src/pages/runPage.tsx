@@ -4,7 +4,7 @@ import { ErrorBox } from '../components/ErrorBox';
 import { LogView } from '../components/LogView';
 import { runTitle } from '../components/names';
 import { ConnectionNotice, Problem } from '../components/Notices';
-import { RunActions, RunHeader } from '../components/RunHeader';
+import { type RunActions, RunHeader } from '../components/RunHeader';
 import { TaskTable } from '../components/TaskTable';
 import { tickFor, useNow } from '../components/useNow';
 import { workflowIcon } from '../components/icons';
@@ -12,7 +12,9 @@ import { isClosed } from '../draw/states';
 import type { RunModel, RunView } from '../model/run';
 
 /** What a page asks the application to do. */
-export type PageActions = Pick<RunActions, 'onOpenNotebook' | 'onCopy'>;
+export interface PageActions extends Pick<RunActions, 'onCopy'> {
+  openNotebook: (path: string) => void;
+}
 
 /** The page's content for one view of the model. */
 export function RunPage(props: {
@@ -28,7 +30,9 @@ export function RunPage(props: {
       <div className="jp-WfRunPage-note">
         {view.phase === 'loading' && <p>Loading…</p>}
         {view.phase === 'missing' && <p>There is no run {model.runId.slice(0, 8)} any more.</p>}
-        {view.phase === 'failed' && <p>The run could not be loaded; the next try comes by itself.</p>}
+        {view.phase === 'failed' && (
+          <p>The run could not be loaded; the next try comes by itself.</p>
+        )}
         <Problem text={view.problem} onDismiss={() => model.dismissProblem()} />
       </div>
     );
@@ -42,7 +46,9 @@ export function RunPage(props: {
         run={run}
         now={now}
         actions={{
-          ...actions,
+          onCopy: actions.onCopy,
+          onOpenNotebook: () =>
+            void model.executedNotebook().then(path => path !== null && actions.openNotebook(path)),
           onCancel: () => void model.cancel(),
           onRetry: () => void model.retry()
         }}

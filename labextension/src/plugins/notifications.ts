@@ -6,7 +6,7 @@ import type { RunJSON } from '../api/schema';
 import { runTitle } from '../components/names';
 import { errorLine, plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
-import { IWorkflows } from '../tokens';
+import { IWorkflows } from './tokens';
 import { Commands } from './commands';
 
 /** What to say of a run that has ended, and in which tone. */

@@ -4,7 +4,7 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { workflowIcon } from '../components/icons';
 import { WorkflowPanel } from '../pages/panel';
-import { IWorkflows } from '../tokens';
+import { IWorkflows } from './tokens';
 import { Commands } from './commands';
 
 const ROW = '.jp-WfRunRow';

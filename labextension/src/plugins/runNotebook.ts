@@ -8,7 +8,7 @@ import { messageOf } from '../api/client';
 import { workflowIcon } from '../components/icons';
 import { runTitle } from '../components/names';
 import { plain } from '../draw/text';
-import { IWorkflows } from '../tokens';
+import { IWorkflows } from './tokens';
 import { Commands } from './commands';
 
 /** What is on disk is what runs: the notebook is saved first where it has changes. */

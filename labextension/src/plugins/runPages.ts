@@ -5,7 +5,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { workflowIcon } from '../components/icons';
 import { RunModel } from '../model/run';
 import { RunPageContent } from '../pages/runPage';
-import { IWorkflows } from '../tokens';
+import { IWorkflows } from './tokens';
 import { Commands } from './commands';
 
 /** The pages of single runs, the command that opens one, and their return after a reload. */
@@ -33,7 +33,7 @@ export const runPages: JupyterFrontEndPlugin<void> = {
     const makePage = (id: string): MainAreaWidget<RunPageContent> => {
       const model = new RunModel(id, service.client, service.openSocket);
       const content = new RunPageContent(model, {
-        onOpenNotebook: path => void commands.execute('docmanager:open', { path }),
+        openNotebook: path => void commands.execute('docmanager:open', { path }),
         onCopy: text => Clipboard.copyToSystem(text)
       });
       const page = new MainAreaWidget({ content });

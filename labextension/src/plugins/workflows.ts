@@ -1,9 +1,9 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { WorkflowClient } from '../api/client';
 import { EventSocket } from '../api/events';
-import { OpenSocket, RunsModel } from '../model/runs';
+import { type OpenSocket, RunsModel } from '../model/runs';
 import { StartedRuns } from '../model/started';
-import { IWorkflows } from '../tokens';
+import { IWorkflows } from './tokens';
 
 /** Makes what the other plugins share. Nothing talks to the server before something is shown or started. */
 export const workflows: JupyterFrontEndPlugin<IWorkflows> = {

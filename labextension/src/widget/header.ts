@@ -1,12 +1,12 @@
 import { drawBadge } from '../draw/badge';
-import { Drawing, make, setAttribute, setText } from '../draw/drawing';
+import { type Drawing, make, setAttribute, setText } from '../draw/drawing';
 import { drawError } from '../draw/error';
 import { attemptsText } from '../draw/attempts';
 import { drawProgress } from '../draw/progress';
 import { isCancellable, isClosed } from '../draw/states';
 import { plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
-import type { RunViewMessage, ViewJSON } from './model';
+import type { RunViewMessage, ViewJSON } from './snapshot';
 
 /** A snapshot and the moment it is looked at, in ms since the epoch by the kernel's clock. */
 export interface HeaderView {
@@ -61,7 +61,9 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
     retry.disabled = asked === mark(view, 'retry');
     setText(retry, retry.disabled ? 'Retrying…' : 'Retry');
     // A task's error shows at its row; the run's own is worth a line where no row has it.
-    error.update(view.tasks.some(task => task.error?.message === run.error?.message) ? null : run.error);
+    error.update(
+      view.tasks.some(task => task.error?.message === run.error?.message) ? null : run.error
+    );
   };
   return { element, update };
 }

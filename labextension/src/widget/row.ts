@@ -1,13 +1,13 @@
 import { barSpan, drawBar } from '../draw/bar';
 import { drawStateIcon } from '../draw/badge';
-import { Drawing, make, setAttribute, setText } from '../draw/drawing';
+import { type Drawing, make, setAttribute, setText } from '../draw/drawing';
 import { drawError } from '../draw/error';
 import { attemptsText } from '../draw/attempts';
 import { progressText } from '../draw/progress';
 import { isClosed, stateLabel } from '../draw/states';
 import { lastLine, plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
-import type { RowJSON } from './model';
+import type { RowJSON } from './snapshot';
 
 /** A row and the clock it is seen by: `now` and the time axis are in ms since the epoch. */
 export interface RowView {
@@ -68,6 +68,7 @@ function rowBar(
   axis: { from: number; to: number }
 ): { offset: number; width: number } {
   const start = row.started_at === null ? null : Date.parse(row.started_at);
-  const end = row.ended_at === null ? (isClosed(row.state) ? (start ?? now) : now) : Date.parse(row.ended_at);
+  const end =
+    row.ended_at === null ? (isClosed(row.state) ? (start ?? now) : now) : Date.parse(row.ended_at);
   return barSpan(start, end, axis);
 }

@@ -8,7 +8,7 @@ import { make, setAttribute, setText } from '../draw/drawing';
 import { isClosed, stateLabel } from '../draw/states';
 import { plain } from '../draw/text';
 import { drawHeader } from './header';
-import { isView, RowJSON, ViewJSON, WidgetModel } from './model';
+import { isView, type RowJSON, type ViewJSON, type WidgetModel } from './snapshot';
 import { drawRow } from './row';
 
 const TICK = 1000;
@@ -126,7 +126,10 @@ class RunView {
   /** Screen readers hear the run's states, not every tick. */
   private announce(view: ViewJSON): void {
     const { run, progress } = view;
-    const done = isClosed(run.state) && progress.total > 0 ? `, ${progress.done} of ${progress.total} done` : '';
+    const done =
+      isClosed(run.state) && progress.total > 0
+        ? `, ${progress.done} of ${progress.total} done`
+        : '';
     setText(this.status, `${plain(run.name)}: ${stateLabel(run.state)}${done}`);
   }
 }

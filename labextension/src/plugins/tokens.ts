@@ -1,8 +1,7 @@
 import { Token } from '@lumino/coreutils';
-import type { RunsModel } from './model/runs';
-import type { StartedRuns } from './model/started';
-import type { OpenSocket } from './model/runs';
-import type { WorkflowClient } from './api/client';
+import type { OpenSocket, RunsModel } from '../model/runs';
+import type { StartedRuns } from '../model/started';
+import type { WorkflowClient } from '../api/client';
 
 /** What the extension's plugins share, and what other extensions may use. */
 export interface IWorkflows {
