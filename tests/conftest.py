@@ -10,9 +10,6 @@ import pytest
 
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
 
-#: Tests of the server take its fixtures (`jp_fetch` and others) from here.
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
-
 
 @pytest.fixture(autouse=True)
 def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
