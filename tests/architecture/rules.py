@@ -62,6 +62,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "strawberry": ("server",),
     "tornado": ("server",),
     "traitlets": ("notebook", "server", "ipython"),
+    "yaml": ("cli",),
 }
 #: Where a package that is not ours may be imported. ``sqlite3`` stands here because SQL lives in one place.
 HOMES: Mapping[str, tuple[str, ...]] = {

@@ -52,4 +52,4 @@ def screen(browser: Browser, lab: Lab) -> Iterator[Screen]:
     screen = Screen(context.new_page(), lab)
     yield screen
     context.close()
-    assert screen.complaints == []
+    assert not screen.complaints, "\n".join(screen.complaints)
