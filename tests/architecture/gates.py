@@ -6,7 +6,7 @@ GATES: dict[str, str] = {
     "jupyter_wf -> (by name)": "the public names are handed out lazily: importing the package costs next to nothing",
     "jupyter_wf -> jupyter_wf.ipython": "the hook of %load_ext: only a kernel needs IPython",
     "jupyter_wf -> jupyter_wf.server.app": "the hook of jupyter_server: only a server needs it, and tornado with it",
-    "jupyter_wf.cli.app -> (by name)": "a command's module is loaded when it is used: listing must not wait for running",
+    "jupyter_wf.cli.app -> (by name)": "a command is loaded when it is used: listing must not wait for running",
     "jupyter_wf.cli.files -> yaml": "only a parameters file in YAML needs it",
     "jupyter_wf.cli.targets -> (by name)": "the target is a module of the user's, named on the command line",
     "jupyter_wf.engine.runtime -> anyio.from_thread": "a portal is only made when async work is called from sync code",
