@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay, make_policy
 from jupyter_wf.core.states import State
+from jupyter_wf.engine.cache import CacheContext, CachePolicy, KeyFunction, NoCache
 from jupyter_wf.engine.calls import Callee, call, call_async, hand_out
 from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.results import CacheOptions
 from jupyter_wf.engine.submit import submit
 
 __all__ = ["Task", "make_callee", "task"]
@@ -35,6 +38,7 @@ def make_callee(
     make_executor: Callable[[], Any] | None = None,
     run_name: str | None = None,
     source: Mapping[str, Any] | None = None,
+    cache: CacheOptions | None = None,
 ) -> Callee:
     """Return what the engine needs to know of a decorated function.
 
@@ -64,8 +68,24 @@ def make_callee(
         log_prints=log_prints,
         run_name=run_name,
         make_executor=make_executor,
+        cache=cache,
         source=source or {},
     )
+
+
+def _cache_options(
+    policy: CachePolicy | None, key_fn: Any, expiration: timedelta | float | None, refresh: bool | None
+) -> CacheOptions | None:
+    if key_fn is not None:
+        policy = KeyFunction(key_fn)
+    if policy is None or isinstance(policy, NoCache):
+        return None
+    if not isinstance(policy, CachePolicy):
+        raise ParameterError("cache_policy", f"{policy!r:.100} is none; see jupyter_wf.cache_policies")
+    seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
+    if seconds is not None and not seconds > 0:
+        raise ParameterError("cache_expiration", f"{expiration!r} is not a time above 0 (a timedelta, or seconds)")
+    return CacheOptions(policy=policy, expiration=seconds, refresh=bool(refresh))
 
 
 class Task(Generic[P, R]):
@@ -73,7 +93,9 @@ class Task(Generic[P, R]):
 
     ``fn`` is the function itself. Options: ``name`` (the function's name when None), ``retries`` (attempts after the
     first), ``retry_delay_seconds`` (a number or a list of them), ``timeout_seconds`` (for each attempt), ``tags``,
-    ``log_prints`` (prints also go to the run's log). Raises `ParameterError` for options that make no sense.
+    ``log_prints`` (prints also go to the run's log), ``task_run_name``; ``cache_policy`` or ``cache_key_fn`` with
+    ``cache_expiration`` (a timedelta, or seconds) and ``refresh_cache``, see `jupyter_wf.cache_policies`.
+    Raises `ParameterError` for options that make no sense.
     """
 
     def __init__(
@@ -88,6 +110,10 @@ class Task(Generic[P, R]):
         tags: Iterable[str] | None = None,
         log_prints: bool | None = None,
         task_run_name: str | None = None,
+        cache_policy: CachePolicy | None = None,
+        cache_key_fn: Callable[[CacheContext, Mapping[str, Any]], str | None] | None = None,
+        cache_expiration: timedelta | float | None = None,
+        refresh_cache: bool | None = None,
         source: Mapping[str, Any] | None = None,
     ) -> None:
         self.fn = fn
@@ -100,6 +126,10 @@ class Task(Generic[P, R]):
             "tags": tags,
             "log_prints": log_prints,
             "task_run_name": task_run_name,
+            "cache_policy": cache_policy,
+            "cache_key_fn": cache_key_fn,
+            "cache_expiration": cache_expiration,
+            "refresh_cache": refresh_cache,
             "source": source,
         }
         self.callee = make_callee(
@@ -113,6 +143,7 @@ class Task(Generic[P, R]):
             log_prints=log_prints,
             run_name=task_run_name,
             source=source,
+            cache=_cache_options(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
         )
         self.name = self.callee.name
         self.description = description if description is not None else inspect.getdoc(fn)
@@ -193,6 +224,10 @@ def task(
     tags: Iterable[str] | None = None,
     log_prints: bool | None = None,
     task_run_name: str | None = None,
+    cache_policy: CachePolicy | None = None,
+    cache_key_fn: Callable[[CacheContext, Mapping[str, Any]], str | None] | None = None,
+    cache_expiration: timedelta | float | None = None,
+    refresh_cache: bool | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a `Task`: ``@task``, or ``@task(retries=3, timeout_seconds=60)``. See `Task` for the options."""

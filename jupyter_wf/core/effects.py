@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jupyter_wf.core.states import StateType
 
-__all__ = ["INVOKE", "Effect", "End", "Enter", "Invoke", "Outcome", "Wait"]
+__all__ = ["INVOKE", "Effect", "End", "Enter", "Find", "Invoke", "Keep", "Outcome", "Wait"]
 
 
 class Enter(NamedTuple):
@@ -36,6 +36,20 @@ class Wait(NamedTuple):
     seconds: float
 
 
+class Find(NamedTuple):
+    """Look for the result stored under a key. The answer is its `Outcome`, or None."""
+
+    key: str
+
+
+class Keep(NamedTuple):
+    """Store the run's value under a key. The answer is None."""
+
+    key: str
+    value: Any
+    expiration: float | None
+
+
 class End(Enum):
     """How a call ended."""
 
@@ -54,5 +68,5 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
-Effect = Enter | Invoke | Wait
+Effect = Enter | Invoke | Wait | Find | Keep
 INVOKE = Invoke()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Entry", "LogWritten", "RunCreated", "RunPatched", "StateChanged"]
+__all__ = ["Entry", "LogWritten", "ResultStored", "RunCreated", "RunPatched", "StateChanged"]
 
 
 class RunCreated(NamedTuple):
@@ -67,4 +67,18 @@ class RunPatched(NamedTuple):
     patch: str
 
 
-Entry = RunCreated | StateChanged | LogWritten | RunPatched
+class ResultStored(NamedTuple):
+    """A run's value is kept under a key; a newer one replaces it. It makes no event.
+
+    ``expires_at`` is in epoch seconds, None for never; ``format`` says how ``data`` is read (see ``store.blobs``).
+    """
+
+    run_id: str
+    at: float
+    key: str
+    expires_at: float | None
+    format: str
+    data: bytes
+
+
+Entry = RunCreated | StateChanged | LogWritten | RunPatched | ResultStored

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from jupyter_wf.core.effects import INVOKE, Effect, End, Enter, Outcome, Wait
+from jupyter_wf.core.effects import INVOKE, Effect, End, Enter, Find, Keep, Outcome, Wait
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.core.states import State, StateType
 
-__all__ = ["Life", "conclude", "describe", "life", "not_ready"]
+__all__ = ["Cache", "Life", "conclude", "describe", "life", "not_ready"]
 
 Life = Generator[Effect, Outcome | None, None]
+
+
+class Cache(NamedTuple):
+    """Where a run's value is stored: the key, how long (seconds) it is good, whether to ignore what is there."""
+
+    key: str
+    expiration: float | None = None
+    refresh: bool = False
+
 
 _RUN = Enter(StateType.RUNNING, "Running")
 _RETRY = Enter(StateType.RUNNING, "Retrying", new_attempt=True)
@@ -35,18 +44,27 @@ def describe(error: BaseException | None, limit: int = 500) -> str:
     return f"{name}: {text}"[:limit] if text else name
 
 
-def life(policy: Policy, *, attempt: int = 1) -> Life:
+def life(policy: Policy, *, attempt: int = 1, cache: Cache | None = None) -> Life:
     """Yield the effects of a run from its first call to its closing state.
 
-    ``attempt`` is the number of the attempt to begin with: above 1 when an ended run is tried again.
+    ``attempt`` is the number of the attempt to begin with: above 1 when an ended run is tried again. With ``cache`` a
+    stored result stands for the call, and the call's value is stored.
     """
     first = attempt
+    if cache is not None and not cache.refresh and attempt == 1:
+        found = yield Find(cache.key)
+        if found is not None:
+            yield Enter(StateType.COMPLETED, "Cached", None, found)
+            return
     yield _RUN if attempt == 1 else _RETRY
     while True:
         outcome = yield INVOKE
         assert outcome is not None
         if outcome.end is End.RETURNED:
-            yield _closing(outcome)
+            closing = _closing(outcome)
+            if cache is not None and closing.type is StateType.COMPLETED:
+                yield Keep(cache.key, outcome.value, cache.expiration)
+            yield closing
             return
         tries_left = policy.retries - (attempt - first)
         if outcome.end not in (End.RAISED, End.TIMED_OUT) or tries_left <= 0:

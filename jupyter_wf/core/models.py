@@ -20,6 +20,7 @@ __all__ = [
     "RunFilter",
     "RunKind",
     "RunPage",
+    "StoredResult",
 ]
 
 RunKind = Literal["flow", "task", "cell"]
@@ -128,6 +129,15 @@ class Event:
     run_id: str
     kind: str
     payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """A value that a run left for later calls: ``format`` says how ``data`` is read."""
+
+    run_id: str
+    format: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

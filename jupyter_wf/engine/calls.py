@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, ParameterError, UpstreamFailed
-from jupyter_wf.core.lifecycle import life, not_ready
+from jupyter_wf.core.lifecycle import Cache, life, not_ready
 from jupyter_wf.core.models import RunKind
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.core.states import State, StateType
@@ -20,6 +20,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import drive, drive_async, settle
 from jupyter_wf.engine.futures import RunFuture, find_futures, resolve
 from jupyter_wf.engine.interrupts import Interruption
+from jupyter_wf.engine.results import CacheOptions, cache_key
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, current_runtime
 
@@ -58,6 +59,7 @@ class Callee:
     run_name: str | None = None
     make_executor: Callable[[], Any] | None = None
     executor: Any = None
+    cache: CacheOptions | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def using(self, executor: Any) -> Callee:
@@ -227,7 +229,16 @@ def perform(
         return _settle_children(live, value) if live.submitted or callee.kind == "flow" else value
 
     with printing(live) if callee.log_prints else nullcontext():
-        drive(live, life(callee.policy, attempt=attempt), _guarded(live, once), callee.policy.timeout_seconds)
+        steps = life(callee.policy, attempt=attempt, cache=_cache(live, callee, args, kwargs))
+        drive(live, steps, _guarded(live, once), callee.policy.timeout_seconds)
+
+
+def _cache(live: LiveRun, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Cache | None:
+    options = callee.cache
+    if options is None:
+        return None
+    key = cache_key(live, options, callee.fn, callee.signature, args, kwargs)
+    return None if key is None else Cache(key, options.expiration, options.refresh)
 
 
 def _never() -> None:
@@ -325,7 +336,8 @@ async def perform_async(
             raise
 
     with printing(live) if callee.log_prints else nullcontext():
-        await drive_async(live, life(callee.policy, attempt=attempt), once, callee.policy.timeout_seconds)
+        steps = life(callee.policy, attempt=attempt, cache=_cache(live, callee, args, kwargs))
+        await drive_async(live, steps, once, callee.policy.timeout_seconds)
 
 
 def hand_out(live: LiveRun) -> Any:

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from jupyter_wf.core.effects import End, Enter, Invoke, Outcome
+from jupyter_wf.core.effects import End, Enter, Find, Invoke, Keep, Outcome, Wait
 from jupyter_wf.core.errors import InvalidTransition, TaskTimeout
 from jupyter_wf.core.lifecycle import Life, describe
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.interrupts import Interruption, Target
+from jupyter_wf.engine.results import find_result, keep_result
 from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["drive", "drive_async", "settle"]
@@ -39,8 +40,10 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
                     return
             elif kind is Invoke:
                 answer = _invoke(live, call, timeout)
-            else:
+            elif kind is Wait:
                 answer = _wait(live, effect.seconds)  # type: ignore[union-attr]
+            else:
+                answer = _stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
         settle(live, error)
         raise
@@ -62,8 +65,10 @@ async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[A
                     return
             elif kind is Invoke:
                 answer = await _invoke_async(live, call, timeout)
-            else:
+            elif kind is Wait:
                 answer = await _wait_async(live, effect.seconds)  # type: ignore[union-attr]
+            else:
+                answer = _stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
         settle(live, error)
         raise
@@ -103,6 +108,13 @@ def _enter(live: LiveRun, effect: Enter) -> bool:
             raise
         return False
     return True
+
+
+def _stored(live: LiveRun, effect: Find | Keep) -> Outcome | None:
+    if isinstance(effect, Find):
+        return find_result(live, effect.key)
+    keep_result(live, effect.key, effect.value, effect.expiration)
+    return None
 
 
 def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Outcome:

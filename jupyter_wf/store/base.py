@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jupyter_wf.core.events import Entry
-from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage
+from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage, StoredResult
 
 __all__ = ["Committed", "Journal", "Store"]
 
@@ -118,6 +118,9 @@ class Store(Protocol):
 
     def reap(self, now: float) -> list[str]:
         """Make CRASHED every open run whose process is dead on this host; return their ids. ``now`` in epoch seconds."""
+
+    def find_result(self, key: str, now: float) -> StoredResult | None:
+        """Return the result stored under ``key`` that has not expired at ``now`` (epoch seconds), or None."""
 
     def location(self) -> str:
         """Return where the records are, to be shown to people."""
