@@ -7,8 +7,10 @@ STAMPS := $(VENV)/.made
 
 # The first Python on PATH that is new enough; `make PYTHON=/path/to/python …` names another.
 NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+ifndef PYTHON
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	if command -v $$p >/dev/null 2>&1 && $$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$p; break; fi; done)
+endif
 
 # A .venv that was moved here, or whose Python is gone or too old, is made anew. (Before make looks for the stamps in it.)
 WORKS := import os, pip, sys; sys.exit(sys.version_info < (3, 11) or not os.path.samefile(sys.prefix, "$(VENV)"))
