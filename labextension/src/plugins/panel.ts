@@ -11,8 +11,7 @@ const ROW = '.jp-WfRunRow';
 const OPEN_STATES = ['SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED'];
 const RETRY_STATES = ['FAILED', 'CRASHED', 'CANCELLED'];
 
-const selectorOf = (states: readonly string[]): string =>
-  states.map(state => `${ROW}[data-state="${state}"]`).join(', ');
+const selectorOf = (state: string): string => `${ROW}[data-state="${state}"]`;
 
 /** The left panel "Workflows", the command that shows it, and its rows' context menu. */
 export const panel: JupyterFrontEndPlugin<void> = {
@@ -71,16 +70,17 @@ export const panel: JupyterFrontEndPlugin<void> = {
       }
     });
     app.contextMenu.addItem({ command: Commands.openRun, selector: ROW, rank: 1 });
-    app.contextMenu.addItem({
-      command: Commands.cancelRun,
-      selector: selectorOf(OPEN_STATES),
-      rank: 2
-    });
-    app.contextMenu.addItem({
-      command: Commands.retryRun,
-      selector: selectorOf(RETRY_STATES),
-      rank: 3
-    });
+    // A menu item's selector must not hold a comma: one item for each state.
+    for (const state of OPEN_STATES) {
+      app.contextMenu.addItem({
+        command: Commands.cancelRun,
+        selector: selectorOf(state),
+        rank: 2
+      });
+    }
+    for (const state of RETRY_STATES) {
+      app.contextMenu.addItem({ command: Commands.retryRun, selector: selectorOf(state), rank: 3 });
+    }
     palette?.addItem({ command: Commands.showRuns, category: trans.__('Workflows') });
   }
 };
