@@ -154,12 +154,13 @@ def _link(copy: Path, target: Path) -> None:
 
 
 def _folder(root: ContentsRoot, run: Run) -> Path:
-    notebook = run.source.get("notebook")
-    if isinstance(notebook, str):
-        with suppress(OSError, ValueError):
-            folder = Path(os.path.realpath(root.path / notebook, strict=True)).parent
-            if root.contents_path(folder) is not None and os.access(folder, os.W_OK):
-                return folder
+    # ``path`` is absolute; ``notebook`` is as somebody gave it, to the server or in a shell.
+    for notebook in (run.source.get("path"), run.source.get("notebook")):
+        if isinstance(notebook, str):
+            with suppress(OSError, ValueError):
+                folder = Path(os.path.realpath(root.path / notebook, strict=True)).parent
+                if root.contents_path(folder) is not None and os.access(folder, os.W_OK):
+                    return folder
     return root.path
 
 

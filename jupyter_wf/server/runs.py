@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_wf.core.codec import LogPageJSON, RequestJSON, RunJSON, RunPageJSON, encode_log, encode_request
-from jupyter_wf.core.errors import InvalidRequest
+from jupyter_wf.core.errors import InvalidRequest, StoreError
 from jupyter_wf.core.models import RequestKind, RunFilter
 from jupyter_wf.server.base import ApiHandler, may
 from jupyter_wf.server.validation import flag, integer, read_start, text, words
@@ -55,14 +55,13 @@ class RunsHandler(ApiHandler):
             if backend.root is None:
                 raise InvalidRequest("notebook", given, "this server's files are not files of its machine")
             path = backend.root.notebook(given)
-            run = backend.launch(
-                store,
-                backend.settings,
-                path,
-                parameters=parameters,
-                source={"notebook": given},
-                process=backend.process(),
-            )
+            source = {"notebook": given}
+            try:
+                run = backend.launch(
+                    store, backend.settings, path, parameters=parameters, source=source, process=backend.process()
+                )
+            except OSError as error:
+                raise StoreError(f"the run's folder or process can't be made: {error}") from error
             return backend.encode_run(run)
 
         run = await self.read(work)
