@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jupyter_wf.core.events import Entry
-from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage, StoredResult
+from jupyter_wf.core.models import (
+    Event,
+    LogRecord,
+    ProcessInfo,
+    Request,
+    RequestKind,
+    Run,
+    RunFilter,
+    RunPage,
+    StoredResult,
+)
 
 __all__ = ["Committed", "Journal", "Store"]
 
@@ -71,7 +81,14 @@ class Store(Protocol):
         """
 
     def logs(
-        self, run_id: str, *, after: int = 0, limit: int = 1000, min_level: int = 0, tree: bool = True, tail: bool = False
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        min_level: int = 0,
+        tree: bool = True,
+        tail: bool = False,
     ) -> list[LogRecord]:
         """Return log lines with ``seq > after`` in order, of the run and (``tree``) everything below it.
 

@@ -1,0 +1,174 @@
+"""Rows to records and back: the only place that knows the order of columns."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, Run, RunError
+from jupyter_wf.core.states import State, StateType
+
+__all__ = [
+    "EVENT_COLUMNS",
+    "LOG_COLUMNS",
+    "OPEN",
+    "PROCESS_COLUMNS",
+    "REQUEST_COLUMNS",
+    "RUN_COLUMNS",
+    "clean",
+    "clean_json",
+    "event_from",
+    "log_from",
+    "process_from",
+    "quote",
+    "request_from",
+    "run_from",
+    "state_payload",
+]
+
+#: The condition of an open run, word for word that of the index ``runs_open``.
+OPEN = "ended_at IS NULL AND state_name <> 'NotReady'"
+RUN_COLUMNS = (
+    "id, kind, name, flow_name, task_name, parent_id, root_id, attempt, max_attempts, state_type, state_name, "
+    "state_message, state_at, parameters, tags, upstream, source, error, created_at, started_at, ended_at, expected, "
+    "process_id"
+)
+EVENT_COLUMNS = "e.seq, e.at, r.id, e.kind, e.payload"
+LOG_COLUMNS = "e.seq, r.id, e.at, e.payload"
+REQUEST_COLUMNS = "id, run_id, kind, created_at, outcome"
+PROCESS_COLUMNS = "id, pid, started, boot_id, pid_namespace, host, role, created_at"
+
+#: A JSON string literal of a text, ASCII only.
+quote: Callable[[str], str] = encode_basestring_ascii
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# A backslash pair is skipped, a surrogate pair is a character; what remains of surrogates is alone.
+_ESCAPES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000)"
+)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` with NUL and lone surrogates written out (``\\x00``, ``\\ud800``): SQLite can't hold them."""
+    if (text.isascii() or not _has_surrogate(text)) and "\0" not in text:
+        return text
+    return _UNSTORABLE.sub(lambda m: _written_out(ord(m[0])), text)
+
+
+def clean_json(text: str) -> str:
+    """Do the same to the strings inside of a JSON text."""
+    if "\\u" in text:
+        text = _ESCAPES.sub(lambda m: m[0] if len(m[0]) != 6 else "\\" + _written_out(int(m[0][2:], 16)), text)
+    if text.isascii() or not _has_surrogate(text):
+        return text
+    return _UNSTORABLE.sub(lambda m: "\\" + _written_out(ord(m[0])), text)
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _written_out(code: int) -> str:
+    return f"\\u{code:04x}" if code else "\\x00"
+
+
+def state_payload(type_: str, name: str, message: str | None, attempt: int, error: str | None = None) -> str:
+    """Return the payload of a ``state`` event as a JSON text; of the error only type and message are kept."""
+    text = "null" if message is None else quote(clean(message))
+    head = f'{{"type": {quote(type_)}, "name": {quote(clean(name))}, "message": {text}, "attempt": {attempt}'
+    if error is None:
+        return head + "}"
+    found = _decode_error(error)
+    if found is None:
+        return head + "}"
+    return head + f', "error": {{"type": {quote(found.type)}, "message": {quote(found.message)}}}}}'
+
+
+def run_from(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row of `RUN_COLUMNS`, without progress."""
+    return Run(
+        id=row[0],
+        kind=row[1],
+        name=row[2],
+        flow_name=row[3],
+        task_name=row[4],
+        parent_id=row[5],
+        root_id=row[6],
+        attempt=row[7],
+        max_attempts=row[8],
+        state=State(type=StateType(row[9]), name=row[10], message=row[11], at=row[12]),
+        parameters=_decode_object(row[13]),
+        tags=_decode_list(row[14]),
+        upstream=_decode_list(row[15]),
+        source=_decode_object(row[16]),
+        error=None if row[17] is None else _decode_error(row[17]),
+        created_at=row[18],
+        started_at=row[19],
+        ended_at=row[20],
+        expected=row[21],
+        process_id=row[22],
+    )
+
+
+def event_from(row: tuple[Any, ...]) -> Event:
+    """Return the event of a row of `EVENT_COLUMNS`."""
+    return Event(seq=row[0], at=row[1], run_id=row[2], kind=row[3], payload=_decode_object(row[4]))
+
+
+def log_from(row: tuple[Any, ...]) -> LogRecord:
+    """Return the log line of a row of `LOG_COLUMNS`."""
+    payload = _decode_object(row[3])
+    return LogRecord(
+        seq=row[0],
+        run_id=row[1],
+        at=row[2],
+        level=payload["level"],
+        logger=payload["logger"],
+        message=payload["message"],
+    )
+
+
+def request_from(row: tuple[Any, ...]) -> Request:
+    """Return the request of a row of `REQUEST_COLUMNS`."""
+    return Request(id=row[0], run_id=row[1], kind=row[2], created_at=row[3], outcome=row[4])
+
+
+def process_from(row: tuple[Any, ...]) -> ProcessInfo:
+    """Return the process of a row of `PROCESS_COLUMNS`."""
+    return ProcessInfo(
+        id=row[0],
+        pid=row[1],
+        started=row[2],
+        boot_id=row[3],
+        pid_namespace=row[4],
+        host=row[5],
+        role=row[6],
+        created_at=row[7],
+    )
+
+
+def _decode_object(text: str) -> dict[str, Any]:
+    value = {} if text == "{}" else json.loads(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _decode_list(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(json.loads(text))
+
+
+def _decode_error(text: str) -> RunError | None:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        return None
+    return RunError(
+        type=str(found.get("type", "Exception")),
+        message=str(found.get("message", "")),
+        traceback=str(found.get("traceback", "")),
+    )

@@ -1,0 +1,133 @@
+"""The store: readers, the journal and the work tables behind one face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage
+from jupyter_wf.core.settings import Settings
+from jupyter_wf.store.base import Store
+from jupyter_wf.store.sqlite.database import Database
+from jupyter_wf.store.sqlite.driver import sqlite
+from jupyter_wf.store.sqlite.journal import SqliteJournal
+from jupyter_wf.store.sqlite.owners import Owners
+from jupyter_wf.store.sqlite.runs import RunReader
+from jupyter_wf.store.sqlite.stream import StreamReader
+from jupyter_wf.store.sqlite.work import Work
+
+__all__ = ["SqliteStore"]
+
+_ALL = RunFilter()
+
+
+class SqliteStore(Store):
+    """A `Store` on one SQLite file that many processes share. The methods are documented there.
+
+    Opening it makes folder and file where there are none. Raises `StoreError` (`DatabaseDamaged`, `DatabaseTooNew`)
+    for a file or a folder that must not be used. Every method raises `StoreError` after `close`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._database = Database(settings.database)
+        self._journal = SqliteJournal(self._database, interval=settings.journal_interval, limit=settings.journal_limit)
+        owners = Owners()
+        self._runs = RunReader(self._database, owners)
+        self._stream = StreamReader(self._database)
+        self._work = Work(self._database, self._journal, owners)
+
+    def journal(self) -> SqliteJournal:
+        """Return the journal of this process; after a fork the same object is the child's, and empty."""
+        return self._journal
+
+    def get_run(self, run_id: str) -> Run:
+        """Return the run with exactly this id."""
+        self._journal.settle()
+        return self._runs.get(run_id)
+
+    def get_runs(self, run_ids: Iterable[str]) -> dict[str, Run]:
+        """Return those of the runs that exist."""
+        self._journal.settle()
+        return self._runs.get_many(run_ids)
+
+    def find_run(self, prefix: str) -> Run:
+        """Return the one run whose id begins so."""
+        self._journal.settle()
+        return self._runs.find(prefix)
+
+    def list_runs(self, where: RunFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> RunPage:
+        """Return a page of runs."""
+        self._journal.settle()
+        return self._runs.page(where or _ALL, limit, cursor)
+
+    def logs(
+        self,
+        run_id: str,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        min_level: int = 0,
+        tree: bool = True,
+        tail: bool = False,
+    ) -> list[LogRecord]:
+        """Return log lines of a run."""
+        self._journal.settle()
+        return self._stream.logs(run_id, after=after, limit=limit, min_level=min_level, tree=tree, tail=tail)
+
+    def states(self, run_id: str) -> list[Event]:
+        """Return the state events of a run."""
+        self._journal.settle()
+        return self._stream.states(run_id)
+
+    def events(self, *, after: int, limit: int = 1000, with_logs: bool = True) -> list[Event]:
+        """Return events of the stream."""
+        self._journal.settle()
+        return self._stream.events(after, limit, with_logs)
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event."""
+        self._journal.settle()
+        return self._stream.last_seq()
+
+    def data_version(self) -> int:
+        """Return the calling thread's number of others' commits; it does not wait for the journal."""
+        return self._database.data_version()
+
+    def request(self, run_id: str, kind: RequestKind) -> Request:
+        """Write down that somebody wants something of a run."""
+        return self._work.request(run_id, kind)
+
+    def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
+        """Return unanswered requests."""
+        self._journal.settle()
+        return self._work.requests(after, process_id)
+
+    def answer(self, request_id: int, outcome: str) -> None:
+        """Write down what became of a request."""
+        self._work.answer(request_id, outcome)
+
+    def register(self, process: ProcessInfo) -> None:
+        """Make a process known."""
+        self._work.register(process)
+
+    def claim(self, run_id: str, process_id: str) -> Run:
+        """Make a process the owner of a run that waits."""
+        self._work.claim(run_id, process_id)
+        return self._runs.get(run_id)
+
+    def reap(self, now: float) -> list[str]:
+        """Make CRASHED the open runs of dead processes."""
+        self._journal.settle()
+        return self._work.reap(now)
+
+    def location(self) -> str:
+        """Return the path of the file."""
+        return str(self._database.path)
+
+    def engine_version(self) -> str:
+        """Return the version of SQLite."""
+        return sqlite.sqlite_version
+
+    def close(self) -> None:
+        """Commit what waits and close every connection. Later calls do nothing."""
+        self._journal.close()
+        self._database.close()
