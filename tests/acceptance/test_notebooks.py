@@ -83,11 +83,12 @@ def test_quickstart_shows_a_retry() -> None:
     assert list(tasks) == ["load", "rain", "temperature", "wind", "plot", "table"]
     assert {name: task.attempt for name, task in tasks.items() if task.attempt > 1} == {"load": 2}
     store = open_store(load_settings())
-    names = [event.payload["name"] for event in store.states(tasks["load"].id)]
+    states = [event.payload for event in store.states(tasks["load"].id)]
     lines = [record.message for record in store.logs(tasks["load"].id)]
     store.close()
+    names = [state["name"] for state in states]
     assert names.index("AwaitingRetry") < names.index("Retrying") < names.index("Completed")
-    assert any("the line was cut" in line for line in lines)
+    assert "the line was cut" in states[names.index("AwaitingRetry")]["message"]
     assert any("reading the record, try 2" in line for line in lines)
 
 
