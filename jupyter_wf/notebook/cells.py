@@ -16,7 +16,6 @@ taken back when it fails.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -171,7 +170,9 @@ def function_text(head: str, body: str, *, returns: str | None = None, is_async:
     tree = ast.parse(body)
     inside: set[int] = set()
     for node in ast.walk(tree):
-        text = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+        text = isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+        )
         if text and isinstance(node, ast.expr):
             inside.update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
     lines = [

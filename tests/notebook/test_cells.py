@@ -1,8 +1,8 @@
 """A cell's body as a function: what it leaves in the namespace, and what it takes back."""
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import asyncio
 import inspect
@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from jupyter_wf.notebook.cells import CellBody, NamespaceGuard, compile_body, compile_function, function_text, identifier
+from jupyter_wf.notebook.cells import (
+    CellBody,
+    NamespaceGuard,
+    compile_body,
+    compile_function,
+    function_text,
+    identifier,
+)
 
 
 def body(source: str, **options: Any) -> CellBody:
@@ -67,7 +74,10 @@ def test_a_global_in_a_function_of_the_body_is_taken_back(namespace: dict[str, A
 
 @pytest.mark.parametrize("head", ["", "exec('')\n"], ids=["as function", "as module"])
 def test_functions_see_each_other_and_later_cells(namespace: dict[str, Any], head: str) -> None:
-    run(head + "def even(n): return True if n == 0 else odd(n - 1)\ndef odd(n): return n and even(n - 1)\nr = even(4)", namespace)
+    run(
+        head + "def even(n): return True if n == 0 else odd(n - 1)\ndef odd(n): return n and even(n - 1)\nr = even(4)",
+        namespace,
+    )
     assert namespace["r"] is True
     run(head + "def call(): return later()", namespace)
     namespace["later"] = lambda: "yes"
@@ -90,7 +100,10 @@ def test_a_private_name_read_before_it_is_bound_comes_from_the_namespace(namespa
 
 
 def test_classes_can_be_pickled(namespace: dict[str, Any]) -> None:
-    run("class Point:\n    def __init__(self, x): self.x = x\n    def twin(self): return Point(self.x)\np = Point(3).twin()", namespace)
+    run(
+        "class Point:\n    def __init__(s, x): s.x = x\n    def twin(s): return Point(s.x)\np = Point(3).twin()",
+        namespace,
+    )
     point = pickle.loads(pickle.dumps(namespace["p"]))
     assert (point.x, type(point)) == (3, namespace["Point"])
     assert namespace["Point"].__qualname__ == "Point"
@@ -134,7 +147,9 @@ STATEMENTS = [
 
 @pytest.mark.parametrize(("source", "expected"), STATEMENTS, ids=range(len(STATEMENTS)))
 @pytest.mark.parametrize("head", ["", "exec('')\n"], ids=["as function", "as module"])
-def test_statements_do_what_they_do_in_a_cell(namespace: dict[str, Any], source: str, expected: object, head: str) -> None:
+def test_statements_do_what_they_do_in_a_cell(
+    namespace: dict[str, Any], source: str, expected: object, head: str
+) -> None:
     if source.startswith("from __future__"):
         first, _, rest = source.partition("\n")
         source = f"{first}\n{head}{rest}"
@@ -164,7 +179,10 @@ def test_syntax_errors_are_those_of_a_module(source: str) -> None:
 
 @pytest.mark.parametrize("head", ["", "exec('')\n"], ids=["as function", "as module"])
 def test_await_at_the_top_level(namespace: dict[str, Any], head: str) -> None:
-    source = head + "import asyncio\nawait asyncio.sleep(0)\nasync def f(): return 2\nx = [await f() for _ in '12']\nawait f()"
+    source = (
+        head
+        + "import asyncio\nawait asyncio.sleep(0)\nasync def f(): return 2\nx = [await f() for _ in '12']\nawait f()"
+    )
     assert body(source).is_async
     assert run(source, namespace) == 2
     assert namespace["x"] == [2, 2]
@@ -174,7 +192,7 @@ def test_await_at_the_top_level(namespace: dict[str, Any], head: str) -> None:
 def test_tracebacks_name_the_cells_lines(namespace: dict[str, Any], head: str, line: int) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         run(f"# %%task work\n{head}def f():\n    return 1\nf() / 0", namespace)
-    frame = [f for f in traceback.extract_tb(caught.value.__traceback__) if f.filename == "<cell>"][0]
+    frame = next(f for f in traceback.extract_tb(caught.value.__traceback__) if f.filename == "<cell>")
     assert frame.lineno == line
 
 
@@ -227,4 +245,9 @@ def test_an_async_function_cell(namespace: dict[str, Any]) -> None:
 
 
 def test_identifiers() -> None:
-    assert [identifier(name) for name in ("load", "load-data", "2nd", "class")] == ["load", "load_data", "_2nd", "_class"]
+    assert [identifier(name) for name in ("load", "load-data", "2nd", "class")] == [
+        "load",
+        "load_data",
+        "_2nd",
+        "_class",
+    ]

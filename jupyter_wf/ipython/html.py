@@ -1,0 +1,189 @@
+"""The static forms of a RunView: HTML that also reads well with its styles stripped, and plain text.
+
+No script, no link, no id: GitHub, nbconvert and untrusted notebooks show it as it is. Everything that came from a run
+is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from datetime import datetime
+
+from jupyter_wf.core.codec import RunErrorJSON, RunJSON, StateJSON
+from jupyter_wf.core.ids import short_id
+from jupyter_wf.ipython.snapshot import Row, RunViewJSON
+
+__all__ = ["RunTable", "duration", "marker", "view_html", "view_text"]
+
+_SIGNS = {
+    "COMPLETED": "✓",
+    "FAILED": "✗",
+    "CRASHED": "✗",
+    "CANCELLED": "■",
+    "CANCELLING": "■",
+    "RUNNING": "▶",
+    "PAUSED": "⏸",
+}
+_COLOURS = {
+    "COMPLETED": "#1a7f37",
+    "FAILED": "#cf222e",
+    "CRASHED": "#9a6700",
+    "CANCELLED": "#6e7781",
+    "RUNNING": "#0969da",
+}
+_LONGEST = 300
+_CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
+
+
+def marker(run_id: str) -> str:
+    """Return the CSS class by which the live front end finds a run's static form."""
+    return f"jupyter-wf-run-{re.sub(r'[^0-9A-Za-z-]', '', run_id)}"
+
+
+def view_html(view: RunViewJSON) -> str:
+    """Return a self-contained HTML table of a view."""
+    run = view["run"]
+    head = (
+        f"<tr><th style='{_CELL}' colspan='4'>{_badge(run['state'])} &nbsp;{run['kind'].capitalize()} run "
+        f"<b>{_text(run['name'])}</b> &nbsp;{_facts(view)}</th></tr>"
+    )
+    rows = [head]
+    if run["error"]:
+        rows.append(f"<tr><td style='{_CELL}' colspan='4'>{_error(run['error'])}</td></tr>")
+    if view["tasks"]:
+        titles = "".join(f"<th style='{_CELL}'>{title}</th>" for title in ("Task", "State", "Time", "Last line"))
+        rows.append(f"<tr>{titles}</tr>")
+        rows.extend(_row(row, view["now"]) for row in view["tasks"])
+    if view["more"]:
+        rows.append(f"<tr><td style='{_CELL}' colspan='4'>… and {view['more']:,} more</td></tr>")
+    style = "border-collapse:collapse;font-size:13px;margin:4px 0"
+    return f"<table class='jupyter-wf-run {marker(run['id'])}' style='{style}'>{''.join(rows)}</table>"
+
+
+def view_text(view: RunViewJSON) -> str:
+    """Return the view as lines of text: the run, its error, and a line for each task."""
+    run = view["run"]
+    lines = [f"{_sign(run['state'])} {run['kind'].capitalize()} run {_plain(run['name'])!s} · {_plain_facts(view)}"]
+    if run["error"]:
+        lines.append(f"  {_plain_error(run['error'])}")
+    for row in view["tasks"]:
+        took = duration(row["started_at"], row["ended_at"] or view["now"])
+        line = f"  {_sign(row['state'])} {_plain(row['name'])}  {took}"
+        if row["attempt"] > 1:
+            line += f"  attempt {row['attempt']}"
+        if row["error"]:
+            line += f"  {_plain_error(row['error'])}"
+        lines.append(line.rstrip())
+    if view["more"]:
+        lines.append(f"  … and {view['more']:,} more")
+    return "\n".join(lines)
+
+
+def duration(start: str | None, end: str | None) -> str:
+    """Return the time between two moments (ISO 8601) for people: ``12 ms``, ``3.4 s``, ``2 min 05 s``, ``1 h 03 min``.
+
+    The empty text where one of them is None.
+    """
+    if start is None or end is None:
+        return ""
+    seconds = max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class RunTable:
+    """A list of runs that a notebook shows as a table and a terminal as lines."""
+
+    def __init__(self, runs: list[RunJSON]) -> None:
+        self.runs = runs
+
+    def __repr__(self) -> str:
+        if not self.runs:
+            return "no runs"
+        return "\n".join("  ".join(cells) for cells in map(_run_cells, self.runs))
+
+    def _repr_html_(self) -> str:
+        if not self.runs:
+            return "<p>No runs.</p>"
+        titles = "".join(f"<th style='{_CELL}'>{title}</th>" for title in ("Id", "State", "Run", "Began", "Time"))
+        rows = (
+            "".join(f"<td style='{_CELL}'>{html.escape(cell)}</td>" for cell in _run_cells(run)) for run in self.runs
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table style='border-collapse:collapse;font-size:13px'><tr>{titles}</tr>{body}</table>"
+
+
+def _run_cells(run: RunJSON) -> tuple[str, ...]:
+    began = (run["started_at"] or run["created_at"])[:19].replace("T", " ")
+    state = f"{_sign(run['state'])} {_plain(run['state']['name'])}"
+    return (short_id(run["id"]), state, _plain(run["name"]), began, duration(run["started_at"], run["ended_at"]))
+
+
+def _row(row: Row, now: str) -> str:
+    attempt = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""
+    progress = row["progress"]
+    counted = f" {progress['done']}/{progress['total']}" if progress and progress["total"] else ""
+    last = _error(row["error"]) if row["error"] else _text(row["last_log"] or "")
+    cells = (
+        f"{_text(row['name'])}{counted}",
+        f"{_badge(row['state'])}{attempt}",
+        duration(row["started_at"], row["ended_at"] or now),
+        last,
+    )
+    return f"<tr>{''.join(f'''<td style='{_CELL}'>{cell}</td>''' for cell in cells)}</tr>"
+
+
+def _facts(view: RunViewJSON) -> str:
+    return html.escape(_plain_facts(view, with_state=False))
+
+
+def _plain_facts(view: RunViewJSON, *, with_state: bool = True) -> str:
+    run, progress = view["run"], view["progress"]
+    facts = [_plain(run["state"]["name"])] if with_state else []
+    facts.append(duration(run["started_at"], run["ended_at"] or view["now"]))
+    if progress["total"]:
+        facts.append(f"{progress['done']:,} of {progress['total']:,} tasks")
+        counts = progress["counts"]
+        facts.extend(f"{counts[t]:,} {t.lower()}" for t in ("FAILED", "CRASHED", "CANCELLED") if counts.get(t))
+    if run["attempt"] > 1:
+        facts.append(f"attempt {run['attempt']}")
+    facts.append(f"id {short_id(run['id'])}")
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _badge(state: StateJSON) -> str:
+    colour = _COLOURS.get(state["type"], "#6e7781")
+    return f"<span style='color:{colour};font-weight:600'>{_sign(state)} {_text(state['name'])}</span>"
+
+
+def _sign(state: StateJSON) -> str:
+    return _SIGNS.get(state["type"], "○")
+
+
+def _error(error: RunErrorJSON) -> str:
+    return f"<span style='color:#cf222e'>{html.escape(_plain_error(error))}</span>"
+
+
+def _plain_error(error: RunErrorJSON) -> str:
+    message = _plain(error["message"])
+    return f"{_plain(error['type'])}: {message}" if message else _plain(error["type"])
+
+
+def _text(text: str) -> str:
+    return html.escape(_plain(text))
+
+
+def _plain(text: str) -> str:
+    """Return one line of at most 300 characters without what a terminal or a page would act on."""
+    safe = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text[: _LONGEST + 1])
+    safe = "".join("�" if unicodedata.category(c) in ("Cf", "Cs") and c != "\u200d" else c for c in safe)
+    safe = " ".join(safe.split())
+    return f"{safe[:_LONGEST]}…" if len(safe) > _LONGEST or len(text) > _LONGEST else safe

@@ -1,0 +1,44 @@
+/* Runs in the page for as long as the kernel's model lives; see RetryOffer in run_view.py. */
+function initialize({ model }) {
+  const marker = model.get('marker');
+  const runId = model.get('run_id');
+  const added = new Set();
+  let waiting = false;
+
+  const attach = () => {
+    waiting = false;
+    for (const table of document.getElementsByClassName(marker)) {
+      if (table.querySelector('button') !== null) {
+        continue;
+      }
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.textContent = 'Retry';
+      button.className = 'wf-Button jp-mod-styled jp-mod-minimal';
+      button.setAttribute('aria-label', 'Retry this run');
+      button.style.marginInlineStart = '12px';
+      button.addEventListener('click', () => {
+        button.disabled = true;
+        button.textContent = 'Retrying…';
+        model.send({ type: 'retry', run_id: runId });
+      });
+      added.add(button);
+      table.querySelector('th').append(button);
+    }
+  };
+  // Notebooks take cells off the page while they are out of sight: the form may come back at any time.
+  const observer = new MutationObserver(() => {
+    if (!waiting) {
+      waiting = true;
+      window.requestAnimationFrame(attach);
+    }
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
+  attach();
+  return () => {
+    observer.disconnect();
+    added.forEach(button => button.remove());
+  };
+}
+
+export default { initialize };

@@ -1,0 +1,67 @@
+"""The widgets: the live view of a run, and the Retry button of a failed run's static form.
+
+Importing this module imports ipywidgets (a fifth of a second): only kernels in which a run lasts pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+__all__ = ["RetryOffer", "RunView", "is_built"]
+
+_HERE = Path(__file__).parent
+_ESM = _HERE / "static" / "run_view.js"
+_CSS = _HERE / "static" / "run_view.css"
+
+#: Called with what was asked ("cancel" or "retry") and the run's id; it may be called beside the main thread.
+Ask = Callable[[str, str], None]
+
+
+def is_built() -> bool:
+    """Return whether the front end of `RunView` is there (a source checkout without node has none)."""
+    return _ESM.is_file()
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8") if path.is_file() else ""
+
+
+class _Asking(anywidget.AnyWidget):
+    """A widget whose buttons ask for something by a custom message ``{"type": …, "run_id": …}``."""
+
+    def __init__(self, ask: Ask, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._ask = ask
+        self.on_msg(self._on_message)
+
+    def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
+        # The message comes from a page: only the two words, and texts, are let through.
+        if isinstance(content, dict) and content.get("type") in ("cancel", "retry"):
+            run_id = content.get("run_id")
+            if isinstance(run_id, str):
+                self._ask(content["type"], run_id)
+
+
+class RunView(_Asking):
+    """Shows one run and its tasks, live. ``view`` is the picture, a `RunViewJSON`."""
+
+    _esm = _read(_ESM)
+    _css = _read(_CSS)
+    view = traitlets.Dict().tag(sync=True)
+
+
+class RetryOffer(_Asking):
+    """Puts a Retry button into the static form of a failed run for as long as the kernel that can try it again lives.
+
+    It is never displayed itself: a saved notebook holds the static form only, so that one which is opened without its
+    kernel shows no broken widget. ``marker`` is the CSS class of the static form, ``run_id`` the run.
+    """
+
+    _esm = _read(_HERE / "retry.js")
+    marker = traitlets.Unicode().tag(sync=True)
+    run_id = traitlets.Unicode().tag(sync=True)

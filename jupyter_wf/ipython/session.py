@@ -1,0 +1,199 @@
+"""One kernel's session: what ``%load_ext jupyter_wf`` sets up, and what goes on around each cell."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_wf.core.errors import JupyterWfError
+from jupyter_wf.engine.calls import Callee
+from jupyter_wf.engine.context import set_ambient_parent
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
+from jupyter_wf.flows import Flow
+from jupyter_wf.ipython.rerun import Rerunner
+from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
+from jupyter_wf.ipython.sources import CellTransformer
+from jupyter_wf.ipython.tracebacks import show_user_frames
+from jupyter_wf.ipython.views import Board
+from jupyter_wf.ipython.work import Options, define, make_work
+from jupyter_wf.tasks import Task
+
+__all__ = ["Session"]
+
+#: Where a runner says, in the metadata of each execute request, which run the cell belongs to.
+METADATA = "jupyter_wf"
+
+
+class Session:
+    """Connects a shell with the runtime of its process. `open` and `close` may each be called once."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.runtime = _kernel_runtime()
+        self.transformer = CellTransformer(shell)
+        self._screen = KernelScreen(shell, self.ask) if hasattr(shell, "kernel") else TerminalScreen()
+        self.board = Board(self._screen)
+        self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
+        self._raw_cell = ""
+        self._starting: Callee | None = None
+        self._undo: list[Callable[[], Any]] = []
+
+    # -- lifetime --------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Listen to the shell and to the runtime. The cell that calls this counts as one of the session's."""
+        events, posts = self.shell.events, self.shell.input_transformers_post
+        events.register("pre_run_cell", self._before_cell)
+        events.register("post_run_cell", self._after_cell)
+        posts.append(self.transformer)
+        self._undo = [
+            lambda: events.unregister("pre_run_cell", self._before_cell),
+            lambda: events.unregister("post_run_cell", self._after_cell),
+            lambda: posts.remove(self.transformer),
+            self.runtime.on_root(self._on_root),
+            self.runtime.journal.subscribe(self.board.on_commit),
+        ]
+        if self._rerunner is not None:
+            self._undo.append(partial(setattr, self.runtime, "rerun", self.runtime.rerun))
+            self.runtime.rerun = _call_rerun
+        self._adopt_parent()
+
+    def close(self) -> None:
+        """Take back everything that `open` did; views keep their last form."""
+        self.board.close()
+        while self._undo:
+            self._undo.pop()()
+
+    # -- around each cell ------------------------------------------------------------------------------------------
+
+    def _before_cell(self, info: Any) -> None:
+        self._raw_cell = info.raw_cell
+        self.board.new_cell()
+        self._adopt_parent()
+        if self._rerunner is not None:
+            self._rerunner.cell_begins()
+
+    def _after_cell(self, _: Any) -> None:
+        self.board.settle()
+        rest = self.board.rest()
+        if rest is not None:
+            self.shell.display_pub.publish({"text/plain": rest})
+        if self._rerunner is not None:
+            self._rerunner.cell_ended()
+
+    def _request(self) -> dict[str, Any]:
+        """Return the message that the kernel is carrying out; an empty one in a terminal."""
+        get_parent = getattr(self.shell, "get_parent", None)
+        return (get_parent() or {}) if get_parent is not None else {}
+
+    def _adopt_parent(self) -> None:
+        """Make the runs of this cell children of the one that a runner names, if one does."""
+        said = self._request().get("metadata", {}).get(METADATA)
+        if isinstance(said, dict) and isinstance(self._screen, KernelScreen):
+            flow_run_id = said.get("flow_run_id")
+            self._screen.headless = True
+            set_ambient_parent(said.get("run_id") or flow_run_id, said.get("root_run_id") or flow_run_id)
+
+    # -- cells that are runs ---------------------------------------------------------------------------------------
+
+    def run_cell(self, kind: str, line: str, body: str, options: Options, *, silent: bool) -> Any:
+        """Run a cell as a task or flow and return what is to be displayed, or define a callable one.
+
+        ``silent`` means that nothing is to be displayed.
+        Returns a coroutine for a cell whose body awaits: the transformer has put ``await`` before it. Raises what the
+        body raises, shown with its own frames only, and `ParameterError` for options that make no sense.
+        """
+        source = self.transformer.read(kind, line, body)
+        filename = self._filename(kind, line, body, source.text)
+        options = {**options, "name": source.head.name, "source": self._origin()}
+        if source.head.parameters is not None:
+            define(self.shell, kind, source, filename, options)
+            return None
+        work = make_work(self.shell, kind, source, filename, options)
+        if work.callee.is_async:
+            return self._call_async(work, silent)
+        return self._call(work, silent)
+
+    def _call(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
+        self._starting = work.callee
+        try:
+            value = work()
+            return None if silent else value
+        except BaseException as error:
+            show_user_frames(self.shell, error)
+            raise
+        finally:
+            self._starting = None
+
+    async def _call_async(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
+        self._starting = work.callee
+        try:
+            value = await work()
+            return None if silent else value
+        except asyncio.CancelledError as cancelled:
+            # The stop button cancels a cell that awaits; people know it as this.
+            interrupt = KeyboardInterrupt().with_traceback(cancelled.__traceback__)
+            show_user_frames(self.shell, interrupt)
+            raise interrupt from None
+        except BaseException as error:
+            show_user_frames(self.shell, error)
+            raise
+        finally:
+            self._starting = None
+
+    def _filename(self, kind: str, line: str, body: str, text: str) -> str:
+        """Let tracebacks, the debugger and `inspect` find the cell's text; return the name they know it by."""
+        result = getattr(self.shell.displayhook, "exec_result", None)
+        number = getattr(result, "execution_count", None) or self.shell.execution_count
+        raw = self._raw_cell if body.strip() in self._raw_cell else f"%%{kind} {line}\n{body}"
+        name: str = self.shell.compile.cache(text, number, raw_code=raw)
+        return name
+
+    def _origin(self) -> dict[str, Any]:
+        """Return the ``source`` of this cell's run, as far as the front end or the runner has told."""
+        metadata = self._request().get("metadata", {})
+        said = metadata.get(METADATA)
+        origin = {
+            "notebook": os.environ.get("JPY_SESSION_NAME"),
+            "cell_id": metadata.get("cellId"),
+            "cell": said.get("cell") if isinstance(said, dict) else None,
+        }
+        return {name: value for name, value in origin.items() if value is not None}
+
+    # -- runs that start -------------------------------------------------------------------------------------------
+
+    def _on_root(self, live: LiveRun) -> None:
+        callee, self._starting = self._starting, None
+        if callee is not None and self._rerunner is not None and self._screen.has_widgets:
+            live.rerun = partial(self._rerunner.request, live, callee, self._request())
+        self.board.on_root(live)
+
+    def ask(self, kind: str, run_id: str) -> None:
+        """Write down that somebody wants ``kind`` ("cancel" or "retry") of a run.
+
+        Called by a widget, beside the main thread or on it; what is asked for too late is ignored.
+        """
+        try:
+            self.runtime.store.request(run_id, "cancel" if kind == "cancel" else "retry")
+        except JupyterWfError:
+            return
+
+
+def _call_rerun(live: LiveRun) -> None:
+    if live.rerun is not None:
+        live.rerun()
+
+
+def _kernel_runtime() -> Runtime:
+    """Return the process's runtime; one that is made here knows that it is a kernel's."""
+    runtime = set_runtime(None)
+    if runtime is None or runtime.closed:
+        runtime = Runtime.open(load_settings(), role="kernel")
+    set_runtime(runtime)
+    return runtime

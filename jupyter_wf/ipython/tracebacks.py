@@ -1,0 +1,43 @@
+"""Show the traceback of a cell's failure as if the cell had run without us: its own frames, at its own lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["show_user_frames", "user_frames"]
+
+_OURS = "jupyter_wf."
+
+
+def user_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without the frames of this package; None where there are no others."""
+    links: list[TracebackType] = []
+    while traceback is not None:
+        if not traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            links.append(traceback)
+        traceback = traceback.tb_next
+    kept: TracebackType | None = None
+    for link in reversed(links):
+        kept = TracebackType(kept, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return kept
+
+
+def show_user_frames(shell: InteractiveShell, error: BaseException) -> None:
+    """Make the shell show only the user's frames of ``error``, the next time that it shows it.
+
+    Call it where the error is caught, before it goes on to IPython: what its way there adds is not shown. IPython asks
+    an exception for its ``_render_traceback_`` (as ipyparallel's have); ours removes itself when it was used, so that
+    the exception is an ordinary one again.
+    """
+    frames = user_frames(error.__traceback__)
+
+    def render() -> Any:
+        vars(error).pop("_render_traceback_", None)
+        return shell.InteractiveTB.structured_traceback(type(error), error, frames, tb_offset=0)
+
+    rendering: Callable[[], Any] = render
+    vars(error)["_render_traceback_"] = rendering

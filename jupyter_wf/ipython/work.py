@@ -1,0 +1,84 @@
+"""A cell as a piece of work that can be run, and run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_wf.flows import Flow
+from jupyter_wf.ipython.sources import CellSource
+from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard, compile_body, compile_function
+from jupyter_wf.tasks import Task
+
+__all__ = ["Options", "define", "make_work"]
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Body:
+    """A compiled body in its namespace: all of what it assigns arrives there, or nothing."""
+
+    body: CellBody
+    namespace: Namespace
+
+    def run(self) -> Any:
+        guard = NamespaceGuard(self.namespace, self.body.names)
+        try:
+            value = self.body.bind(self.namespace)()
+            guard.keep()
+        except BaseException:
+            guard.take_back()
+            raise
+        return value
+
+    async def run_async(self) -> Any:
+        guard = NamespaceGuard(self.namespace, self.body.names)
+        try:
+            value = await self.body.bind(self.namespace)()
+            guard.keep()
+        except BaseException:
+            guard.take_back()
+            raise
+        return value
+
+
+def make_work(
+    shell: InteractiveShell, kind: str, source: CellSource, filename: str, options: Options
+) -> Task[[], Any] | Flow[[], Any]:
+    """Return the task or flow (``kind``) that a cell's body is, without parameters.
+
+    ``filename`` is the name of the cell in tracebacks. Raises `SyntaxError`, and `ParameterError` for options that
+    make no sense.
+    """
+    body = compile_body(
+        source.text,
+        filename=filename,
+        name=source.head.name,
+        flags=shell.compile.flags,
+        show=shell.ast_node_interactivity,
+        transform=shell.transform_ast if shell.ast_transformers else None,
+    )
+    piece = _Body(body=body, namespace=shell.user_ns)
+    function: Callable[[], Any] = piece.run_async if body.is_async else piece.run
+    return _wrap(kind, function, options)
+
+
+def define(
+    shell: InteractiveShell, kind: str, source: CellSource, filename: str, options: Options
+) -> Task[..., Any] | Flow[..., Any]:
+    """Return the callable task or flow that a cell with parameters defines, and bind it to its name.
+
+    Raises `SyntaxError`, `ParameterError`, and what the parameters' defaults raise.
+    """
+    function = compile_function(source.text, filename=filename, flags=shell.compile.flags)(shell.user_ns)
+    made = _wrap(kind, function, options)
+    shell.user_ns[source.head.name] = made
+    return made
+
+
+def _wrap(kind: str, function: Callable[..., Any], options: Options) -> Task[..., Any] | Flow[..., Any]:
+    return Task(function, **options) if kind == "task" else Flow(function, **options)
