@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jupyter_wf.core.events import Entry, LogWritten, RunCreated, RunPatched, StateChanged
+from jupyter_wf.core.events import Entry, LogWritten, ResultStored, RunCreated, RunPatched, StateChanged
 from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.rows import clean, clean_json, quote, state_payload
@@ -33,6 +33,7 @@ _LOAD_RUN = (
     "SELECT n, attempt, state_type, state_name, state_message, state_at, error, started_at, ended_at FROM runs "
     "WHERE id=?"
 )
+_KEEP_RESULT = "INSERT OR REPLACE INTO results (key, run_id, expires_at, format, data) VALUES (?, ?, ?, ?, ?)"
 _NUMBERS = "SELECT r.n, coalesce((SELECT n FROM runs WHERE id = r.root_id), r.n) FROM runs r WHERE r.id=?"
 
 
@@ -131,6 +132,7 @@ class _Writing:
         self._created: dict[str, tuple[RunCreated, _Run]] = {}
         self._changed: dict[str, _Run] = {}
         self._patches: list[tuple[str, dict[str, Any]]] = []
+        self._results: list[ResultStored] = []
         self._events: list[object] = []
         self._refused: list[tuple[Entry, str]] = []
         self._last_n: int | None = None
@@ -145,8 +147,10 @@ class _Writing:
                 log(entry)  # type: ignore[arg-type]
             elif kind is RunCreated:
                 self._create(entry)  # type: ignore[arg-type]
-            else:
+            elif kind is RunPatched:
                 self._patch(entry)  # type: ignore[arg-type]
+            else:
+                self._results.append(entry)  # type: ignore[arg-type]
         last_seq = self._execute()
         if not self._refused:
             return Applied(last_seq, entries, ())
@@ -255,10 +259,10 @@ class _Writing:
             connection.executemany(_UPDATE_RUN, [(*run.values(), run.n) for run in self._changed.values()])
         for run_id, patch in self._patches:
             _apply_patch(connection, run_id, patch)
+        for kept in self._results:
+            connection.execute(_KEEP_RESULT, (clean(kept.key), *kept[:1], *kept[3:]))
         _insert(connection, _INSERT_EVENTS, _EVENT_WIDTH, self._events)
-        if not self._events:
-            return 0
-        last_seq: int = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        last_seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         return last_seq
 
 

@@ -14,9 +14,10 @@ __all__ = ["create_private", "network_filesystem", "prepare_folder", "protect_fi
 
 #: File systems that are shared between hosts: SQLite's WAL needs memory that all its users share.
 _NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p lustre gpfs ceph afs beegfs glusterfs fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs "
-    "fuse.rclone fuse.gcsfuse fuse.blobfuse2 fuse.juicefs panfs pvfs2 orangefs".split()
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "lustre", "gpfs", "ceph", "afs", "beegfs", "glusterfs", "orangefs")
 )
+#: The same, mounted by a program: ``fuse.`` and one of these.
+_NETWORK_FUSE = frozenset(("sshfs", "glusterfs", "ceph", "s3fs", "rclone", "gcsfuse", "blobfuse2", "juicefs"))
 
 
 def prepare_folder(folder: Path) -> None:
@@ -88,4 +89,5 @@ def network_filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")
         # Of two mounts on one point the later one is on top.
         if inside and len(point) >= best:
             best, kind = len(point), right.split(" ")[0]
-    return kind if kind in _NETWORK else None
+    remote = kind in _NETWORK or kind.removeprefix("fuse.") in _NETWORK_FUSE
+    return kind if remote else None

@@ -72,6 +72,14 @@ class _Job:
 class SqliteJournal:
     """A `Journal` on a `Database`. After a fork the same object is an empty journal of the child."""
 
+    _queue: deque[Entry | _Job]
+    _wake: SimpleQueue[None]
+    _thread: threading.Thread | None
+    _ident: int | None
+    _failure: StoreError | None
+    _stalled: str | None
+    _subscribers: tuple[tuple[Committed], ...]
+
     def __init__(self, database: Database, *, interval: float, limit: int) -> None:
         self._database = database
         self._interval = interval
@@ -108,12 +116,12 @@ class SqliteJournal:
         """Do as `flush` does for a reader of this process: without raising, and not for long when writing is stuck."""
         if not self._queue and not self._busy:
             return
-        if self._refusing or self._stalled or threading.get_ident() == self._ident:
+        if self._refusing or self._because() or threading.get_ident() == self._ident:
             return
         with suppress(StoreError):
             job = self._submit(None)
             deadline = time.monotonic() + _SETTLE_PATIENCE
-            while not job.wait(_SLICE) and not self._stalled and time.monotonic() < deadline:
+            while not job.wait(_SLICE) and not self._because() and time.monotonic() < deadline:
                 pass
 
     def run(self, work: Callable[[sqlite.Connection], _T], *, tells: bool = True) -> _T:
@@ -166,20 +174,20 @@ class SqliteJournal:
 
     def _reset(self) -> None:
         """Begin anew: at first, and in the child of a fork, whose parent commits what had gathered."""
-        self._queue: deque[Entry | _Job] = deque()
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._queue = deque()
+        self._wake = SimpleQueue()
         self._closing = threading.Event()
         self._starting = threading.RLock()
-        self._thread: threading.Thread | None = None
-        self._ident: int | None = None
+        self._thread = None
+        self._ident = None
         self._idle = True
         self._busy = False
         self._ended = False
         self._hurry = False
         self._refusing = False
-        self._failure: StoreError | None = None
-        self._stalled: str | None = None
-        self._subscribers: tuple[tuple[Committed], ...] = ()
+        self._failure = None
+        self._stalled = None
+        self._subscribers = ()
         self._batches = Batches()
 
     def _submit(self, work: Callable[[], object] | None) -> _Job:

@@ -66,6 +66,16 @@ _EVENTS = (
     "CREATE INDEX events_tree ON events (root, seq) WHERE kind = 'log'",
     "CREATE INDEX events_not_log ON events (seq) WHERE kind <> 'log'",
 )
+_RESULTS = (
+    """
+    CREATE TABLE results (
+        key TEXT PRIMARY KEY,
+        run_id TEXT NOT NULL,
+        expires_at REAL,
+        format TEXT NOT NULL,
+        data BLOB NOT NULL
+    )""",
+)
 _ASKING = (
     """
     CREATE TABLE requests (
@@ -91,12 +101,12 @@ _ASKING = (
 
 
 def _first(db: Database) -> None:
-    for statement in (*_RUNS, *_EVENTS, *_ASKING):
+    for statement in (*_RUNS, *_EVENTS, *_RESULTS, *_ASKING):
         db.execute(statement)
 
 
 #: Name and step, in order; a released step is never changed, only followed by another.
-_STEPS: tuple[tuple[str, Callable[[Database], None]], ...] = (("0001_runs_events_requests", _first),)
+_STEPS: tuple[tuple[str, Callable[[Database], None]], ...] = (("0001_runs_events_results_requests", _first),)
 
 SCHEMA_VERSION = len(_STEPS)
 

@@ -81,9 +81,9 @@ def crashed_message(dead: Dead) -> str:
 
 def crashed(run: Run, dead: Mapping[str, Dead]) -> Run:
     """Return ``run`` as it is shown: CRASHED if it is open and its owner is among the dead."""
-    if run.process_id not in dead or run.state.is_closed():
+    owner = dead.get(run.process_id or "")
+    if owner is None or run.state.is_closed():
         return run
-    owner = dead[run.process_id]
     at = max(run.state.at, owner.last_seen)
     state = State(type=StateType.CRASHED, name="Crashed", message=crashed_message(owner), at=at)
     return replace(run, state=state, ended_at=at)

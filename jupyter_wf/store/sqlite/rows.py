@@ -52,7 +52,7 @@ _ESCAPES = re.compile(
 
 
 def clean(text: str) -> str:
-    """Return ``text`` with NUL and lone surrogates written out (``\\x00``, ``\\ud800``): SQLite can't hold them."""
+    """Return ``text`` with NUL and lone surrogates written out as escapes: SQLite can't hold them."""
     if (text.isascii() or not _has_surrogate(text)) and "\0" not in text:
         return text
     return _UNSTORABLE.sub(lambda m: _written_out(ord(m[0])), text)

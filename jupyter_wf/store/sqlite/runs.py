@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jupyter_wf.core.errors import AmbiguousRunId, InvalidRequest, RunNotFound
-from jupyter_wf.core.models import Progress, Run, RunFilter, RunPage
+from jupyter_wf.core.models import Progress, Run, RunFilter, RunPage, StoredResult
 from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
@@ -41,7 +41,7 @@ class RunReader:
         """Return the run with this id. Raises `RunNotFound`."""
         found = self.get_many((run_id,))
         if run_id not in found:
-            raise RunNotFound(run_id)
+            raise RunNotFound(run_id[:100])
         return found[run_id]
 
     def get_many(self, run_ids: Iterable[str]) -> dict[str, Run]:
@@ -58,7 +58,7 @@ class RunReader:
 
     def find(self, prefix: str) -> Run:
         """Return the one run whose id begins with ``prefix``."""
-        if not isinstance(prefix, str) or not _PREFIX.fullmatch(prefix):
+        if not _PREFIX.fullmatch(prefix):
             raise InvalidRequest("id", prefix, "must be the first 1 to 36 characters of a run id (hex digits and '-')")
         low = prefix.lower()
         rows = self._database.rows(
@@ -94,6 +94,13 @@ class RunReader:
             items=tuple(runs), next_cursor=_encode_cursor(runs[-1].created_at, rows[-1][-1]) if more else None
         )
 
+    def find_result(self, key: str, now: float) -> StoredResult | None:
+        """Return the result kept under ``key`` unless it has expired at ``now``."""
+        rows = self._database.rows(
+            "SELECT run_id, format, data FROM results WHERE key = ? AND coalesce(expires_at > ?, 1)", (clean(key), now)
+        )
+        return StoredResult(run_id=rows[0][0], format=rows[0][1], data=rows[0][2]) if rows else None
+
     def _shown(
         self, connection: sqlite.Connection, runs: Sequence[Run], dead: Mapping[str, Dead] | None = None
     ) -> list[Run]:
@@ -111,14 +118,14 @@ class RunReader:
         return shown
 
 
-def checked_id(run_id: str) -> str | None:
+def checked_id(run_id: object) -> str | None:
     """Return ``run_id``, or None for what no stored run can have as its id."""
     if not isinstance(run_id, str) or len(run_id) > _LONGEST_TEXT or clean(run_id) != run_id:
         return None
     return run_id
 
 
-def checked_integer(name: str, value: int, low: int, high: int) -> int:
+def checked_integer(name: str, value: object, low: int, high: int) -> int:
     """Return ``value``. Raises `InvalidRequest` unless it is an int from ``low`` to ``high``."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         shown = value if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge number"
@@ -194,7 +201,7 @@ def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
-def _text(name: str, value: str) -> str:
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise InvalidRequest(name, value, f"must be a text of at most {_LONGEST_TEXT} characters")
     return clean(value)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, RequestKind, Run, RunFilter, RunPage
+from jupyter_wf.core.models import (
+    Event,
+    LogRecord,
+    ProcessInfo,
+    Request,
+    RequestKind,
+    Run,
+    RunFilter,
+    RunPage,
+    StoredResult,
+)
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite.database import Database
@@ -118,6 +128,11 @@ class SqliteStore(Store):
         """Make CRASHED the open runs of dead processes."""
         self._journal.settle()
         return self._work.reap(now)
+
+    def find_result(self, key: str, now: float) -> StoredResult | None:
+        """Return what a run left under ``key``."""
+        self._journal.settle()
+        return self._runs.find_result(key, now)
 
     def location(self) -> str:
         """Return the path of the file."""

@@ -94,4 +94,4 @@ class StreamReader:
             )
             if rows:
                 return rows[0][0], rows[0][1]
-        raise RunNotFound(run_id)
+        raise RunNotFound(run_id[:100])
