@@ -41,13 +41,13 @@ export function RunRow(props: {
     >
       <div className="jp-WfRunRow-line">
         <span className="jp-WfRunRow-title">{runTitle(run)}</span>
+        <span className="jp-WfRunRow-name">{runSubtitle(run)}</span>
         <time className="jp-WfRunRow-when" dateTime={when}>
           {formatRelative(when, now)}
         </time>
       </div>
       <div className="jp-WfRunRow-line">
         <Drawn draw={drawBadge} value={run.state} />
-        <span className="jp-WfRunRow-name">{runSubtitle(run)}</span>
         <Drawn draw={drawProgress} value={run.progress} className="jp-WfRunRow-progress" />
         <span className="jp-WfRunRow-duration">
           {span === null ? '' : formatDuration(span, !isClosed(run.state))}

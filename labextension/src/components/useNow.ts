@@ -2,13 +2,13 @@ import * as React from 'react';
 
 /** The time (ms since the epoch), anew each `interval` ms while the component is shown. */
 export function useNow(interval: number): number {
-  const [now, setNow] = React.useState(() => Date.now());
+  const [, tick] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
-    setNow(Date.now());
-    const timer = window.setInterval(() => setNow(Date.now()), interval);
+    const timer = window.setInterval(tick, interval);
     return () => window.clearInterval(timer);
   }, [interval]);
-  return now;
+  // Read anew at each painting: what has just begun must not lie in the future.
+  return Date.now();
 }
 
 /** How often times are painted anew: each second while something runs, else each 20 s (for "2 min ago"). */

@@ -33,6 +33,11 @@ export function isCancellable(state: StateJSON): boolean {
   return !isClosed(state) && state.type !== 'CANCELLING';
 }
 
+/** Whether the server may accept a retry: the run ended without completing. */
+export function isRetryable(state: StateJSON): boolean {
+  return isFailure(state) || state.type === 'CANCELLED';
+}
+
 /** `AwaitingRetry` → `Awaiting retry`: the words shown to people. */
 export function stateLabel(state: StateJSON): string {
   const words = (state.name || state.type).replace(/([a-z])([A-Z])/g, '$1 $2').split(' ');
