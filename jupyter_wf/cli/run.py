@@ -136,7 +136,7 @@ def _attend(runtime: Runtime, follower: Follower, launched: Launched, presses: l
     assert launched.process.stdin is not None
     with suppress(OSError):
         launched.process.stdin.close()
-    launched.process.wait()
+    launched.wait()
 
 
 def _heed(runtime: Runtime, launched: Launched, press: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from queue import Empty
 from typing import Any
 
 from nbclient import NotebookClient
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbformat import NotebookNode
 
 from jupyter_wf.notebook.streams import MOST_RICH, CellText
@@ -28,7 +30,8 @@ class CellClient(NotebookClient):
     def __init__(self, notebook: NotebookNode, manager: Any, client: Any) -> None:
         super().__init__(notebook, km=manager, record_timing=True, store_widget_state=False, iopub_timeout=30)
         self.kc = client
-        self._session = client.session
+        self._client = client
+        self._asked: str | None = None
         self.text = CellText()
         self.started = asyncio.Event()
 
@@ -43,12 +46,23 @@ class CellClient(NotebookClient):
         """
         self.text = text
         self.started = asyncio.Event()
-        self._session.metadata = {"jupyter_wf": context}
+        self._client.session.metadata = {"jupyter_wf": context}
         self.on_cell_executed = lambda cell, cell_index, execute_reply: self._replied(cell, execute_reply, on_reply)
         try:
             await self.async_execute_cell(self.nb.cells[index], index)
+        except DeadKernelError:
+            await self._drain(index)
+            raise
         finally:
             text.end()
+
+    async def _drain(self, index: int) -> None:
+        """Take what a kernel had sent before it died: its last words are the ones that matter."""
+        with contextlib.suppress(Empty, CellExecutionComplete):
+            while True:
+                msg = await self._client.get_iopub_msg(timeout=0.05)
+                if msg["parent_header"].get("msg_id") == self._asked:
+                    self.process_message(msg, self.nb.cells[index], index)
 
     def _replied(self, cell: NotebookNode, reply: dict[str, Any], on_reply: Callable[[dict[str, Any]], None]) -> None:
         began = reply.get("metadata", {}).get("started")
@@ -71,6 +85,7 @@ class CellClient(NotebookClient):
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Take one message of the kernel; see `NotebookClient.process_message`."""
         if msg["msg_type"] == "execute_input":
+            self._asked = msg["parent_header"].get("msg_id")
             self.started.set()
         return super().process_message(msg, cell, cell_index)
 

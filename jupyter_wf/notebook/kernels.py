@@ -22,6 +22,9 @@ __all__ = ["GRACE", "HeadlessKernel", "KernelStartError", "kernel_name_of"]
 
 #: Seconds to wait after each of interrupt, TERM and KILL.
 GRACE = 5.0
+#: Seconds that an idle kernel gets to shut down by itself. ipykernel takes 14 where a child process of it has ended
+#: and nobody has asked for its exit code.
+_POLITE = 2.0
 _START_LIMIT = 60.0
 #: Most characters of a socket's path: 108 bytes on Linux, 104 elsewhere, less the name that goes behind the folder.
 _LONGEST_FOLDER = 80
@@ -153,11 +156,11 @@ class HeadlessKernel:
         return not self.alive
 
     async def stop(self, *, politely: bool = True) -> None:
-        """End the kernel: ask it to shut down, then TERM, then KILL, `GRACE` seconds each; then its whole group."""
+        """End the kernel: ask it to shut down, then TERM, then KILL, some seconds apart; then its whole group."""
         if self.alive and politely and self.client is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 await self.manager.request_shutdown()
-            await self.wait(GRACE)
+            await self.wait(_POLITE)
         if self.alive:
             self.signal_group(signal.SIGTERM)
             await self.wait(GRACE)

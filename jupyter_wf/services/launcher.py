@@ -51,6 +51,12 @@ class Launched:
     process: subprocess.Popen[bytes]
     executed: Path
     log: Path
+    watcher: threading.Thread
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the runner has ended and its end is recorded, at most ``seconds``; return whether that is so."""
+        self.watcher.join(seconds)
+        return not self.watcher.is_alive()
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -136,10 +142,11 @@ def start_notebook(
         _crash(store, run_id, process, f"the runner can't be started: {error}")
         raise
     _hand_over(runner, job, keep_open=foreground)
-    threading.Thread(
+    watcher = threading.Thread(
         target=_watch, args=(store, run_id, process, runner, log), name=f"jupyter-wf-runner-{run_id[:8]}", daemon=True
-    ).start()
-    return Launched(run=run, process=runner, executed=executed, log=log)
+    )
+    watcher.start()
+    return Launched(run=run, process=runner, executed=executed, log=log, watcher=watcher)
 
 
 def _record(
