@@ -60,8 +60,8 @@ def test_a_run_of_the_command_line_appears_and_ends_without_reload(screen: Scree
         expect(row).to_contain_text("2/3")
         (screen.lab.root / "flow-go").touch()
         expect(row).to_have_attribute("data-state", "COMPLETED")
-        out, _ = command.communicate(timeout=30)
-        assert command.returncode == 0, out
+        _, err = command.communicate(timeout=30)
+        assert command.returncode == 0, err
     assert screen.page.evaluate("window.notReloaded") is True
 
 
@@ -83,15 +83,15 @@ def test_run_page_shows_tasks_and_logs_and_cancels(screen: Screen) -> None:
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator(".jp-WfHeader .wf-Badge").first).to_have_attribute("data-state", "CANCELLED")
         expect(second).to_have_attribute("data-state", "CANCELLED")
-        out, _ = command.communicate(timeout=30)
-        assert command.returncode == 130, out
+        _, err = command.communicate(timeout=30)
+        assert command.returncode == 130, err
     assert screen.lab.get(f"jupyter_wf/api/runs/{run_id}")["state"]["type"] == "CANCELLED"
 
 
 def test_run_page_of_the_quickstart(screen: Screen) -> None:
     with screen.lab.wf("run", "quickstart.ipynb", "--json") as command:
-        out, _ = command.communicate(timeout=120)
-        assert command.returncode == 0, out
+        out, err = command.communicate(timeout=120)
+        assert command.returncode == 0, err
     run_id = json.loads(out)["id"]
     screen.open()
     screen.open_panel()

@@ -9,13 +9,14 @@ from tests.browser.screen import Screen
 
 SOURCES = ("%load_ext jupyter_wf", "%%task add\ntotal = 40 + 2\nprint('total', total)")
 
+BUTTON = ".jp-NotebookPanel-toolbar [data-command='jupyter-wf:run-notebook']"
+
 
 def test_run_from_the_toolbar_ends_in_a_notification_that_opens_the_run(screen: Screen) -> None:
     write_notebook(screen.lab.root / "toolbar.ipynb", *SOURCES)
     screen.open("toolbar.ipynb", workspace="toolbar")
     screen.kernel_ready()
-    button = screen.page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Run Notebook as Workflow")
-    button.click()
+    screen.page.locator(BUTTON).click()
     toast = screen.page.locator(".Toastify__toast").filter(has_text="toolbar").filter(has_text="ompleted")
     expect(toast).to_be_visible()
     screen.shot("notification-light")
@@ -33,7 +34,7 @@ def test_unsaved_changes_are_what_runs(screen: Screen) -> None:
     screen.open("unsaved.ipynb", workspace="unsaved")
     screen.kernel_ready()
     screen.add_and_run_cell("print('added and not saved')")
-    screen.page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Run Notebook as Workflow").click()
+    screen.page.locator(BUTTON).click()
     toast = screen.page.locator(".Toastify__toast").filter(has_text="unsaved").filter(has_text="ompleted")
     expect(toast).to_be_visible()
     (run,) = screen.lab.get("jupyter_wf/api/runs?flow=unsaved&roots=1")["items"]
