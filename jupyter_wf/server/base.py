@@ -25,6 +25,10 @@ RESOURCE = "jupyter_wf"
 #: Where the `Backend` is found in the settings of the web application.
 BACKEND = "jupyter_wf_backend"
 
+#: A body up to this many bytes is read to its end and dropped before it is refused: tornado closes the connection on
+#: whoever is refused while still sending, and not every client looks for an answer then.
+MAX_DRAINED = 16_000_000
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -128,13 +132,13 @@ class ApiHandler(Refusals, APIHandler):
         self._too_large = False
 
     async def prepare(self, **options: Any) -> None:
-        """Refuse who is not known (403) and bodies over `MAX_BODY` (413)."""
+        """Refuse who is not known (403), and bodies (413) that are too large even to be read and dropped."""
         await super().prepare(**options)
         self.set_header("Cache-Control", "no-store")
         if self.request.method != "OPTIONS" and not self.current_user:
             raise HTTPError(403)
         length = self.request.headers.get("Content-Length", "0")
-        if length.isdecimal() and int(length) > MAX_BODY:
+        if length.isdecimal() and int(length) > MAX_DRAINED:
             raise self._refuse_body()
 
     def data_received(self, chunk: bytes) -> None:
@@ -191,4 +195,6 @@ class NotFoundHandler(ApiHandler):
     async def prepare(self, **options: Any) -> None:
         """Refuse all methods: 403 for who is not known, then 404."""
         await super().prepare(**options)
+        if not self.current_user:
+            raise HTTPError(403)
         raise HTTPError(404, "there is nothing at this address")

@@ -11,6 +11,7 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from jupyter_wf.core.codec import NotebookCopyJSON
@@ -45,13 +46,14 @@ class NotebookHandler(ApiHandler):
         backend = self.backend
         run = await self.read(lambda store: store.find_run(run_id))
         file = await self.read(lambda _: open_executed(backend, run))
-        with file:
+        with file, suppress(StreamClosedError):  # whoever asked may go before the end
+            self.set_header("Content-Type", "application/json")
             self.set_header("Content-Length", os.fstat(file.fileno()).st_size)
             self.set_attachment_header(f"{_stem(run)}{SUFFIX}")
             while piece := await self.read(lambda _: file.read(_PIECE)):
                 self.write(piece)
                 await self.flush()
-        await self.finish()
+            await self.finish()
 
 
 class NotebookCopyHandler(ApiHandler):

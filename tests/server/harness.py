@@ -125,10 +125,9 @@ class Server:
             timeout=10,
             suppress_origin="Origin" not in sent,
         )
-        try:
+        # websocket-client forgets to close the line itself after the server's close.
+        with closing(socket.sock), closing(socket):
             yield Listener(socket=socket)
-        finally:
-            socket.close()
 
 
 @dataclass(kw_only=True)

@@ -17,6 +17,15 @@ from jupyter_wf.server.app import ACTIVITY, WorkflowsApp
 from tests.server.harness import Closed, eventually, running_server, seeding
 
 
+# `jupyter server`, but for the extensions that happen to be installed beside ours.
+ONLY_OURS = """
+from jupyter_server.serverapp import ServerApp
+app = ServerApp.instance()
+app.initialize(find_extensions=False)
+app.start()
+"""
+
+
 def ours() -> set[str]:
     return {thread.name for thread in threading.enumerate() if "jupyter_wf" in thread.name.replace("-", "_")}
 
@@ -80,7 +89,7 @@ def test_home_is_a_setting_that_kernels_inherit(tmp_path: Path) -> None:
 def test_a_server_process_starts_serves_and_ends(tmp_path: Path) -> None:
     """As a user has it: found by its name, stopped by SIGTERM, in a server that forbids what is not authenticated."""
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    command = [sys.executable, "-W", "error:unclosed:ResourceWarning", "-m", "jupyter_server"]
+    command = [sys.executable, "-W", "error::ResourceWarning:jupyter_wf", "-c", ONLY_OURS]
     options = {
         "ServerApp.jpserver_extensions": "jupyter_wf=True",
         "ServerApp.root_dir": str(tmp_path),

@@ -155,9 +155,10 @@ def test_the_thread_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture
         assert sum("the disk is gone" in record.message for record in caplog.records) == 1, "it complains once"
         store.broken = False
         eventually(lambda: any("a-run is CRASHED" in record.message for record in caplog.records))
+        before = {thread for thread in threading.enumerate() if thread.name == "jupyter_wf-reaper"}
         reaper.stop()
+        assert len(before - set(threading.enumerate())) == 1
     reaper.stop()
-    assert "jupyter_wf-reaper" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_runs_of_a_seed_stay(server: Server, seed: Seed) -> None:
