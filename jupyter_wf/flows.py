@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay
-from jupyter_wf.engine.calls import Callee, call, call_async, hand_out
+from jupyter_wf.engine.calls import Callee, call, hand_out
 from jupyter_wf.tasks import make_callee
 
 __all__ = ["Flow", "flow"]
@@ -111,10 +111,12 @@ class Flow(Generic[P, R]):
 async def _awaited(
     callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, return_state: bool
 ) -> Any:
+    # Only async flows pay for asyncio.
+    from jupyter_wf.engine.asynchronous import call_async
+
     __tracebackhide__ = True
     with ExitStack() as stack:
-        live = await call_async(_with_executor(callee, stack), args, kwargs, wait_for=wait_for)
-    return live.state if return_state else hand_out(live)
+        return await call_async(_with_executor(callee, stack), args, kwargs, wait_for, return_state)
 
 
 def _with_executor(callee: Callee, stack: ExitStack) -> Callee:

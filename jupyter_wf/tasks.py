@@ -10,9 +10,8 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay, make_policy
-from jupyter_wf.core.states import State
 from jupyter_wf.engine.cache import CacheContext, CachePolicy, KeyFunction, NoCache
-from jupyter_wf.engine.calls import Callee, call, call_async, hand_out
+from jupyter_wf.engine.calls import Callee, call, hand_out
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.results import CacheOptions
 from jupyter_wf.engine.submit import submit
@@ -176,7 +175,10 @@ class Task(Generic[P, R]):
         wait_for = kwargs.pop("wait_for", None) or ()
         return_state = kwargs.pop("return_state", False)
         if self.callee.is_async:
-            return _awaited(self.callee, args, kwargs, wait_for, return_state)
+            # Only async tasks pay for asyncio.
+            from jupyter_wf.engine.asynchronous import call_async
+
+            return call_async(self.callee, args, kwargs, wait_for, return_state)
         live = call(self.callee, args, kwargs, wait_for=wait_for)
         return live.state if return_state else hand_out(live)
 
@@ -201,14 +203,6 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Task {self.name!r}>"
-
-
-async def _awaited(
-    callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any], return_state: bool
-) -> Any | State:
-    __tracebackhide__ = True
-    live = await call_async(callee, args, kwargs, wait_for=wait_for)
-    return live.state if return_state else hand_out(live)
 
 
 @overload

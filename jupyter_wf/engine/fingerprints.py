@@ -10,8 +10,6 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-import cloudpickle
-
 __all__ = ["Unhashable", "fingerprint", "source_of"]
 
 
@@ -71,6 +69,9 @@ def _feed_object(update: Callable[[bytes], None], value: Any) -> None:
         update(f"{_name(type(value))}:{value.dtype}:{shape}:".encode())
         update(value.tobytes())
         return
+    # Only inputs of an unknown kind need it.
+    import cloudpickle
+
     try:
         data = cloudpickle.dumps(value, protocol=5)
     except Exception as error:

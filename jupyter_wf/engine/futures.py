@@ -93,11 +93,10 @@ class RunFuture(Generic[R]):
             callback(self)
 
     def __await__(self) -> Generator[Any, None, R]:
-        return self._wait_async().__await__()
+        # asyncio is there already where somebody awaits; elsewhere its import is saved.
+        from jupyter_wf.engine.asynchronous import result_of
 
-    async def _wait_async(self) -> R:
-        await self._run.runtime.until_done(self)
-        return self.result()
+        return result_of(self).__await__()
 
     def __repr__(self) -> str:
         return f"<RunFuture {self._run.name!r} {self._run.state.name}>"

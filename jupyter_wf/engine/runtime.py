@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
+import inspect
 import json
 import os
 import signal
@@ -23,7 +23,6 @@ from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.bus import Roots
 from jupyter_wf.engine.context import ambient_parent
-from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Deadlines
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
@@ -216,13 +215,6 @@ class Runtime:
         executor = getattr(threading.current_thread(), "executor", None)
         return nullcontext() if executor is None else executor.waiting()
 
-    async def until_done(self, future: RunFuture[Any]) -> None:
-        """Wait, without blocking the event loop, until the future's run has ended."""
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
-        await ended.wait()
-
     def close(self) -> None:
         """Wait for loose futures, commit what the journal holds, stop every thread and close the store.
 
@@ -269,8 +261,11 @@ def _rerun_in_thread(live: LiveRun) -> None:
 
 def _rerun_here(rerun: Callable[[], Any]) -> None:
     work = rerun()
-    if asyncio.iscoroutine(work):
-        asyncio.run(work)
+    if inspect.iscoroutine(work):
+        # Only the next attempt of an asynchronous run needs it, and asyncio with it.
+        from jupyter_wf.engine.asynchronous import run_coroutine
+
+        run_coroutine(work)
 
 
 def _end_orderly_on_sigterm() -> None:

@@ -8,9 +8,9 @@ from contextvars import copy_context
 from typing import Any
 
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.calls import Callee, begin_run, perform, perform_async
+from jupyter_wf.engine.calls import Callee, Invocation, perform
 from jupyter_wf.engine.drivers import settle
-from jupyter_wf.engine.futures import RunFuture, find_futures
+from jupyter_wf.engine.futures import RunFuture
 
 __all__ = ["submit"]
 
@@ -22,7 +22,7 @@ def submit(
 
     Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
     """
-    submission = _Submission(callee, args, kwargs, find_futures((*args, *kwargs.values(), *wait_for)))
+    submission = _Submission(Invocation(callee, args, kwargs, wait_for))
     submission.begin()
     return submission.future
 
@@ -30,16 +30,11 @@ def submit(
 class _Submission:
     """One submitted call on its way: created, waiting for its upstream, on a thread, ended."""
 
-    __slots__ = ("args", "callee", "context", "future", "kwargs", "live", "open_futures", "started", "upstream")
+    __slots__ = ("context", "future", "invocation", "live", "open_futures", "started")
 
-    def __init__(
-        self, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], upstream: list[RunFuture[Any]]
-    ) -> None:
-        self.callee = callee
-        self.args = args
-        self.kwargs = kwargs
-        self.upstream = upstream
-        self.live = begin_run(callee, args, kwargs, upstream)
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.live = invocation.live
         self.future: RunFuture[Any] = RunFuture(self.live)
         self.context = copy_context()
         self.started = False
@@ -51,7 +46,7 @@ class _Submission:
     def begin(self) -> None:
         """Start when every upstream run has ended."""
         self.live.on_cancel(self._cancelled)
-        waited_for = [future for future in self.upstream if not future.done()]
+        waited_for = [future for future in self.invocation.upstream if not future.done()]
         if not waited_for:
             self._start()
             return
@@ -60,7 +55,7 @@ class _Submission:
             future.add_done_callback(countdown)
 
     def _start(self) -> None:
-        if self.callee.is_async:
+        if self.invocation.callee.is_async:
             self.live.runtime.portal.start_task_soon(self._work_async)
         else:
             (self.live.executor or self.live.runtime.executor).spawn(self._work)
@@ -74,17 +69,20 @@ class _Submission:
         self.started = True
         if self.live.is_open:
             try:
-                self.context.run(perform, self.live, self.callee, self.args, self.kwargs, self.upstream)
+                self.context.run(perform, self.invocation)
             except BaseException as error:
                 # The run is closed, its exception is in its state: the pool's thread has nothing left to say.
                 settle(self.live, error)
         self._finish()
 
     async def _work_async(self) -> None:
+        # Only those who submit async tasks pay for asyncio.
+        from jupyter_wf.engine.asynchronous import perform_async
+
         self.started = True
         if self.live.is_open:
             try:
-                await perform_async(self.live, self.callee, self.args, self.kwargs, self.upstream)
+                await perform_async(self.invocation)
             except BaseException as error:
                 settle(self.live, error)
         self._finish()

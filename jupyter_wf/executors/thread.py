@@ -14,6 +14,14 @@ from jupyter_wf.executors.base import Call
 __all__ = ["ThreadExecutor"]
 
 
+class _Worker(threading.Thread):
+    """A thread that knows whose it is, so that whoever waits on it can give its place back."""
+
+    def __init__(self, executor: ThreadExecutor, work: Callable[[], None], number: int) -> None:
+        super().__init__(target=work, name=f"jupyter-wf-task-{number}", daemon=True)
+        self.executor = executor
+
+
 class ThreadExecutor:
     """At most ``threads`` threads do work at the same time; one that waits for another task does not count.
 
@@ -71,7 +79,7 @@ class ThreadExecutor:
                 self._blocked -= 1
 
     def _add_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"jupyter-wf-task-{len(self._threads)}", daemon=True)
+        thread = _Worker(self, self._work, len(self._threads))
         self._threads.add(thread)
         thread.start()
 

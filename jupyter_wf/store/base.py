@@ -134,7 +134,7 @@ class Store(Protocol):
         """
 
     def reap(self, now: float) -> list[str]:
-        """Make CRASHED every open run whose process is dead on this host; return their ids. ``now`` in epoch seconds."""
+        """Make CRASHED every open run whose process is dead on this host; return their ids. ``now``: epoch seconds."""
 
     def find_result(self, key: str, now: float) -> StoredResult | None:
         """Return the result stored under ``key`` that has not expired at ``now`` (epoch seconds), or None."""

@@ -10,8 +10,6 @@ import pickle
 from math import isfinite
 from typing import Any, NamedTuple
 
-import cloudpickle
-
 from jupyter_wf.core.errors import MissingResult
 
 __all__ = ["INLINE_LIMIT", "Payload", "decode", "encode"]
@@ -46,6 +44,9 @@ def encode(value: Any) -> Payload:
         if _is_json(value):
             payload = Payload("json", json.dumps(value).encode())
         else:
+            # Only values that are not JSON need it.
+            import cloudpickle
+
             payload = Payload("pickle", cloudpickle.dumps(value, protocol=5))
     except Exception as error:
         raise MissingResult(f"a {type(value).__qualname__} can't be stored: {type(error).__name__}: {error}") from error

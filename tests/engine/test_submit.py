@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_wf import as_completed, flow, task, wait
 from jupyter_wf.core.errors import CancelledRun, ParameterError
-from jupyter_wf.core.models import Run
+from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.runtime import Runtime
@@ -146,7 +146,7 @@ def test_a_thousand_futures_are_all_recorded(runtime: Runtime) -> None:
         return sum(future.result() for future in futures)
 
     assert outer() == 499_500
-    (top,) = (run for run in runtime.store.list_runs().items if run.kind == "flow")
+    (top,) = runtime.store.list_runs(RunFilter(kinds=("flow",))).items
     assert top.progress is not None and top.progress.counts == {"COMPLETED": 1000}
 
 
