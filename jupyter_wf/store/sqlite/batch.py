@@ -14,8 +14,9 @@ from jupyter_wf.store.sqlite.rows import clean, clean_json, quote, state_payload
 __all__ = ["Applied", "Batches"]
 
 _TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
-#: Rows of one INSERT: a statement of many rows costs half of as many statements.
-_SIZES = (64, 16, 4, 1)
+#: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 400 values).
+_RUN_SIZES = (16, 4, 1)
+_EVENT_SIZES = (64, 16, 4, 1)
 _REMEMBERED = 10_000
 _RUN_WIDTH = 24
 _EVENT_WIDTH = 5
@@ -254,14 +255,14 @@ class _Writing:
         values: list[object] = []
         for entry, run in self._created.values():
             values += _run_values(entry, run)
-        _insert(connection, _INSERT_RUNS, _RUN_WIDTH, values)
+        _insert(connection, _INSERT_RUNS, _RUN_SIZES, values, _RUN_WIDTH)
         if self._changed:
             connection.executemany(_UPDATE_RUN, [(*run.values(), run.n) for run in self._changed.values()])
         for run_id, patch in self._patches:
             _apply_patch(connection, run_id, patch)
         for kept in self._results:
             connection.execute(_KEEP_RESULT, (clean(kept.key), *kept[:1], *kept[3:]))
-        _insert(connection, _INSERT_EVENTS, _EVENT_WIDTH, self._events)
+        _insert(connection, _INSERT_EVENTS, _EVENT_SIZES, self._events, _EVENT_WIDTH)
         last_seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         return last_seq
 
@@ -289,10 +290,10 @@ def _run_values(entry: RunCreated, run: _Run) -> tuple[object, ...]:
     )
 
 
-def _insert(connection: sqlite.Connection, head: str, width: int, values: list[object]) -> None:
+def _insert(connection: sqlite.Connection, head: str, sizes: Sequence[int], values: list[object], width: int) -> None:
     row = f"({','.join('?' * width)})"
     done, total = 0, len(values)
-    for size in _SIZES:
+    for size in sizes:
         step = size * width
         if total - done < step:
             continue
