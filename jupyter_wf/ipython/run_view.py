@@ -39,6 +39,13 @@ class _Asking(anywidget.AnyWidget):
         self._ask = ask
         self.on_msg(self._on_message)
 
+    def close(self) -> None:
+        """Close the widget and its layout, which ipywidgets would keep."""
+        layout = self.layout
+        super().close()
+        if layout is not None:
+            layout.close()
+
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
         # The message comes from a page: only the two words, and texts, are let through.
         if isinstance(content, dict) and content.get("type") in ("cancel", "retry"):

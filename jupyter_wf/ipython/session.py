@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_wf.core.errors import JupyterWfError
-from jupyter_wf.engine.calls import Callee
 from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
@@ -41,7 +41,6 @@ class Session:
         self.board = Board(self._screen)
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
         self._raw_cell = ""
-        self._starting: Callee | None = None
         self._undo: list[Callable[[], Any]] = []
 
     # -- lifetime --------------------------------------------------------------------------------------------------
@@ -61,7 +60,7 @@ class Session:
         ]
         if self._rerunner is not None:
             self._undo.append(partial(setattr, self.runtime, "rerun", self.runtime.rerun))
-            self.runtime.rerun = _call_rerun
+            self.runtime.rerun = self._rerunner.request
         self._adopt_parent()
 
     def close(self) -> None:
@@ -94,11 +93,18 @@ class Session:
 
     def _adopt_parent(self) -> None:
         """Make the runs of this cell children of the one that a runner names, if one does."""
+        screen = self._screen
+        if not isinstance(screen, KernelScreen):
+            return
         said = self._request().get("metadata", {}).get(METADATA)
-        if isinstance(said, dict) and isinstance(self._screen, KernelScreen):
+        if isinstance(said, dict):
             flow_run_id = said.get("flow_run_id")
-            self._screen.headless = True
+            screen.headless = True
             set_ambient_parent(said.get("run_id") or flow_run_id, said.get("root_run_id") or flow_run_id)
+        elif screen.headless:
+            # Somebody else has connected to the runner's kernel: what is run by hand is no part of the run.
+            screen.headless = False
+            set_ambient_parent(None)
 
     # -- cells that are runs ---------------------------------------------------------------------------------------
 
@@ -121,20 +127,17 @@ class Session:
         return self._call(work, silent)
 
     def _call(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
-        self._starting = work.callee
         try:
             value = work()
             return None if silent else value
         except BaseException as error:
             show_user_frames(self.shell, error)
             raise
-        finally:
-            self._starting = None
 
     async def _call_async(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
-        self._starting = work.callee
         try:
-            value = await work()
+            with _awake():
+                value = await work()
             return None if silent else value
         except asyncio.CancelledError as cancelled:
             # The stop button cancels a cell that awaits; people know it as this.
@@ -144,8 +147,6 @@ class Session:
         except BaseException as error:
             show_user_frames(self.shell, error)
             raise
-        finally:
-            self._starting = None
 
     def _filename(self, kind: str, line: str, body: str, text: str) -> str:
         """Let tracebacks, the debugger and `inspect` find the cell's text; return the name they know it by."""
@@ -169,10 +170,7 @@ class Session:
     # -- runs that start -------------------------------------------------------------------------------------------
 
     def _on_root(self, live: LiveRun) -> None:
-        callee, self._starting = self._starting, None
-        if callee is not None and self._rerunner is not None and self._screen.has_widgets:
-            live.rerun = partial(self._rerunner.request, live, callee, self._request())
-        self.board.on_root(live)
+        self.board.on_root(live, self._request())
 
     def ask(self, kind: str, run_id: str) -> None:
         """Write down that somebody wants ``kind`` ("cancel" or "retry") of a run.
@@ -185,9 +183,22 @@ class Session:
             return
 
 
-def _call_rerun(live: LiveRun) -> None:
-    if live.rerun is not None:
-        live.rerun()
+@contextmanager
+def _awake() -> Iterator[None]:
+    """Wake the running loop ten times a second.
+
+    ipykernel 7 turns the stop button into a callback of a loop that may sleep until its next event, whenever that is.
+    """
+    waker = asyncio.get_running_loop().create_task(_tick())
+    try:
+        yield
+    finally:
+        waker.cancel()
+
+
+async def _tick() -> None:
+    while True:
+        await asyncio.sleep(0.1)
 
 
 def _kernel_runtime() -> Runtime:

@@ -54,7 +54,7 @@ class View:
     """One root run's view.
 
     ``context`` carries the cell that it belongs to to the painting thread; ``from_attempt`` is the attempt whose end
-    ends the view.
+    ends the view; ``request`` is the message that made the kernel run the cell.
     """
 
     live: LiveRun
@@ -65,6 +65,7 @@ class View:
     offer: Any = None
     is_final: bool = False
     from_attempt: int = 1
+    request: dict[str, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -100,8 +101,8 @@ class Board:
         self._opened = 0
         self._more = []
 
-    def on_root(self, live: LiveRun) -> None:
-        """Show a run that starts. Called in the thread that starts it."""
+    def on_root(self, live: LiveRun, request: dict[str, Any] | None = None) -> None:
+        """Show a run that starts. Called in the thread that starts it; ``request`` is the message of its cell."""
         if not self.enabled:
             return
         self._opened += 1
@@ -109,20 +110,31 @@ class Board:
             self._more.append(live)
             return
         tree = RunTree(_created(live))
-        view = View(live=live, tree=tree, display_id=f"jupyter-wf-{live.id}", context=contextvars.copy_context())
+        view = View(
+            live=live,
+            tree=tree,
+            display_id=f"jupyter-wf-{live.id}",
+            context=contextvars.copy_context(),
+            request=request or {},
+        )
         self._open(view)
         self._screen.show(_static(tree.view(now=time.time())), view.display_id)
 
-    def reopen(self, run_id: str) -> None:
-        """Show a run again that had failed and is tried again."""
+    def reopen(self, run_id: str) -> dict[str, Any]:
+        """Follow a run again that had failed and is tried again; return the request of its cell, if it is known."""
         view = self._kept.pop(run_id, None)
         if view is None:
-            return
+            return {}
         self._drop_offer(view)
         view.is_final = False
         view.from_attempt = view.live.attempt + 1
-        view.context = contextvars.copy_context()
         self._open(view)
+        return view.request
+
+    def show_again(self, run_id: str) -> None:
+        """Show a reopened run anew, below the cell that the kernel is set to."""
+        view = self._views[run_id]
+        view.context = contextvars.copy_context()
         self._screen.show(_static(view.tree.view(now=time.time())), view.display_id)
 
     def _open(self, view: View) -> None:
@@ -269,7 +281,8 @@ def _static(picture: RunViewJSON) -> Bundle:
 
 
 def _can_retry(view: View) -> bool:
-    return view.live.rerun is not None and view.tree.state_type in _RETRIABLE
+    # The engine knows how to try a root again (`LiveRun.rerun`) as soon as its call has returned.
+    return view.tree.state_type in _RETRIABLE
 
 
 def _state_of(live: LiveRun) -> StateChanged:

@@ -256,7 +256,9 @@ def _function_code(
     wrapper = kind(name=identifier(name), args=nothing, body=body, decorator_list=[], type_params=[])
     module = ast.fix_missing_locations(ast.Module([wrapper], type_ignores=[]))
     code = compile(module, filename, "exec", flags, dont_inherit=True)
-    return next(constant for constant in code.co_consts if isinstance(constant, CodeType))
+    made = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
+    # Tools that show tracebacks look for the `def` line of a function; this one has none, as a module has none.
+    return made.replace(co_name="<module>", co_qualname="<module>")
 
 
 class _ToFunction(ast.NodeTransformer):

@@ -109,14 +109,14 @@ def test_tracebacks_show_the_cells_frames_only(
     ip: Any, capsys: pytest.CaptureFixture[str], head: str, extra: str
 ) -> None:
     ip.ok("def divide(a):\n    return a / 0")
-    ip.run(f"{head}\n{extra}y = 1\ndivide(y)")
+    result = ip.run(f"{head}\n{extra}y = 1\ndivide(y)")
     out = capsys.readouterr().out
     frames = re.findall(r"Cell In\[(\d+)\], line (\d+)", out)
     assert frames == [("2", "4" if extra else "3"), ("1", "2")]
     assert "jupyter_wf/" not in out
     assert "hidden" not in out
     # The exception is an ordinary one again.
-    assert not hasattr(ip.shell.user_ns.get("_", None), "_render_traceback_")
+    assert not hasattr(result.error_in_exec, "_render_traceback_")
 
 
 def test_frames_between_a_flow_and_its_task_are_left_out(ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
