@@ -16,7 +16,7 @@ from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.store.sqlite.driver import connect, sqlite, translated
 from jupyter_wf.store.sqlite.folder import create_private, network_filesystem, prepare_folder, protect_file
 from jupyter_wf.store.sqlite.gate import Gate
-from jupyter_wf.store.sqlite.migrations import APPLICATION_ID, SCHEMA_VERSION, migrate
+from jupyter_wf.store.sqlite.migrations import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
 __all__ = ["Database"]
 
@@ -238,7 +238,7 @@ class Database:
                 connection = connect(draft, read_only=False, busy_seconds=_BUSY_SECONDS)
                 try:
                     connection.execute("PRAGMA journal_mode=WAL")
-                    migrate(connection)
+                    create(connection)
                 finally:
                     connection.close()
                 with suppress(FileExistsError):
