@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable
 from http import HTTPStatus
@@ -112,8 +113,9 @@ class Refusals(JupyterHandler):
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         """Log an error of ours as one line, for it is an answer; leave the others to tornado."""
-        if isinstance(value, JupyterWfError) and http_status(value) < 500:
-            self.log.info("%s: %s", typ.__name__, value)
+        if isinstance(value, JupyterWfError):
+            level = logging.INFO if http_status(value) < 500 else logging.WARNING
+            self.log.log(level, "%s: %s", typ.__name__, value)
         else:
             super().log_exception(typ, value, tb)
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from jupyter_server.base.websocket import WebSocketMixin
-from tornado.httputil import HTTPConnection, HTTPServerRequest
+from tornado.httputil import HTTPConnection, HTTPServerRequest, RequestStartLine
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -142,9 +142,8 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, Refusals):
 
     async def _may_still(self) -> bool:
         """Return whether who opened the socket would be let in again, with the same credentials."""
-        request = HTTPServerRequest(
-            method="GET", uri=self.request.uri, headers=self.request.headers, connection=_NoConnection()
-        )
+        start = RequestStartLine("GET", self.request.uri or "/", "HTTP/1.1")
+        request = HTTPServerRequest(start_line=start, headers=self.request.headers, connection=_NoConnection())
         # Another handler, for identities are remembered by the handler, and cookies can't be set on a WebSocket.
         user: Any = self.identity_provider.get_user(Refusals(self.application, request))
         if inspect.isawaitable(user):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from logging import Logger
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from jupyter_wf.core.codec import encode_event
 from jupyter_wf.core.models import Event, Run
@@ -37,12 +37,26 @@ class TailLike(Protocol):
         """Let go of what it holds."""
 
 
-class Item(NamedTuple):
-    """One event. ``within`` is empty, or for a log line the run and all runs above it; ``json`` is an `EventJSON`."""
+class Item:
+    """One event. ``within`` is empty, or for a log line the run and all runs above it.
 
-    seq: int
-    within: tuple[str, ...]
-    json: str
+    ``make`` makes the text of its `EventJSON`, once, when somebody wants it: most log lines nobody does.
+    """
+
+    __slots__ = ("_make", "_text", "seq", "within")
+
+    def __init__(self, seq: int, within: tuple[str, ...], make: Callable[[], str]) -> None:
+        self.seq = seq
+        self.within = within
+        self._make = make
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The event as JSON."""
+        if self._text is None:
+            self._text = self._make()
+        return self._text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +100,12 @@ class Describer:
         runs = self._load(changed | above)
         missed = {run.parent_id for run in runs.values() if run.id in changed and run.parent_id} - runs.keys()
         runs |= self._load(missed)
-        items = tuple(
-            Item(event.seq, self._above(event.run_id) if event.kind == "log" else (), self._dump(encode_event(event)))
-            for event in events
-        )
+        items = tuple(self._item(event) for event in events)
         return Batch(seq=seq, items=items, runs={run.id: self._encode(run) for run in runs.values()})
+
+    def _item(self, event: Event) -> Item:
+        within = self._above(event.run_id) if event.kind == "log" else ()
+        return Item(event.seq, within, lambda: self._dump(encode_event(event)))
 
     def _load(self, run_ids: set[str]) -> dict[str, Run]:
         if not run_ids:
@@ -136,10 +151,10 @@ class Subscription:
         """Take from a batch what is new and wanted; give up when that is too much, unless not ``bounded``."""
         if self.over.is_set() or batch.seq <= self.seq:
             return
-        for seq, within, text in batch.items:
-            if seq > self.seq and (not within or self.logs in within):
-                self._events.append((seq, text))
-                self._size += len(text)
+        for item in batch.items:
+            if item.seq > self.seq and (not item.within or self.logs in item.within):
+                self._events.append((item.seq, item.text))
+                self._size += len(item.text)
         for run_id, text in batch.runs.items():
             self._size += len(text) - len(self._runs.get(run_id, ""))
             self._runs[run_id] = text
@@ -222,22 +237,34 @@ class Feed:
                     while not self._stopped.is_set():
                         events = tail.wait(_WAIT)
                         for start in range(0, len(events), PAGE):
-                            page = events[start : start + PAGE]
-                            self._hand_on(self._describer.describe(page, seq=page[-1].seq))
-                            seq = page[-1].seq
+                            seq = self._hand_on(events[start : start + PAGE])
             except Exception:  # the thread must outlive whatever it meets; it goes on after the last event handed on
                 self._log.warning("the stream of events was interrupted and goes on", exc_info=True)
                 self._stopped.wait(_WAIT)
 
-    def _hand_on(self, batch: Batch) -> None:
-        """Publish on the loop's thread, and wait for it: a busy loop slows the reading, nothing piles up."""
+    def _hand_on(self, page: Sequence[Event]) -> int:
+        """Hand a page on, and return where it ends; while nobody listens, only the number."""
+        seq = page[-1].seq
+        if self._subscriptions or not self._publish(Batch(seq=seq), to_nobody=True):
+            self._publish(self._describer.describe(page, seq=seq))
+        return seq
+
+    def _publish(self, batch: Batch, *, to_nobody: bool = False) -> bool:
+        """Publish on the loop's thread, and wait for it: a busy loop slows the reading, nothing piles up.
+
+        With ``to_nobody`` it is not done, and False returned, when somebody has come meanwhile.
+        """
         done = threading.Event()
+        accepted = True
 
         def publish() -> None:
+            nonlocal accepted
             try:
-                self.seq = batch.seq
-                for subscription in self._subscriptions:
-                    subscription.offer(batch)
+                accepted = not (to_nobody and self._subscriptions)
+                if accepted:
+                    self.seq = batch.seq
+                    for subscription in self._subscriptions:
+                        subscription.offer(batch)
             finally:
                 done.set()
 
@@ -245,3 +272,4 @@ class Feed:
             self._loop.call_soon_threadsafe(publish)
             while not done.wait(_WAIT) and not self._stopped.is_set():
                 pass
+        return accepted

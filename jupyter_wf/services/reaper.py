@@ -1,4 +1,4 @@
-"""Makes CRASHED what a dead process left open, about a second after its death."""
+"""Makes CRASHED what a dead process left open, within a second of its death."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reaper:
         self,
         store: Store,
         *,
-        interval: float = 1.0,
+        interval: float = 0.5,
         clock: Callable[[], float] = time.time,
         on_look: Callable[[int], None] | None = None,
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import threading
 import time
 import urllib.parse
@@ -115,19 +116,20 @@ class Server:
 
     @contextmanager
     def listen(
-        self, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, **query: Any
+        self, *, token: str | None = TOKEN, headers: dict[str, str] | None = None, buffer: int = 0, **query: Any
     ) -> Iterator[Listener]:
-        """Open the WebSocket of the events."""
+        """Open the events' WebSocket; ``buffer`` is how many bytes the system keeps for it, 0 for its default."""
         sent = ({} if token is None else {"Authorization": f"token {token}"}) | (headers or {})
-        socket = websocket.create_connection(
+        opened = websocket.create_connection(
             f"ws://127.0.0.1:{self.app.port}{self.url('events', query)}",
             header=[f"{name}: {value}" for name, value in sent.items()],
             timeout=10,
+            sockopt=[(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)] if buffer else [],
             suppress_origin="Origin" not in sent,
         )
         # websocket-client forgets to close the line itself after the server's close.
-        with closing(socket.sock), closing(socket):
-            yield Listener(socket=socket)
+        with closing(opened.sock), closing(opened):
+            yield Listener(socket=opened)
 
 
 @dataclass(kw_only=True)

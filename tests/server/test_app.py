@@ -16,7 +16,6 @@ from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.server.app import ACTIVITY, WorkflowsApp
 from tests.server.harness import Closed, eventually, running_server, seeding
 
-
 # `jupyter server`, but for the extensions that happen to be installed beside ours.
 ONLY_OURS = """
 from jupyter_server.serverapp import ServerApp

@@ -93,15 +93,17 @@ def test_runs_of_another_process_arrive(server: Server, writer: Writer) -> None:
 
 
 def test_a_commit_is_seen_at_once(server: Server, writer: Writer) -> None:
-    delays = []
+    delay = 1.0
     with server.listen() as listener:
         listener.next()
-        for number in range(9):
+        # One of many, so that a busy machine does not matter; the promise is 0.2 s.
+        for number in range(50):
             run_id, committed = writer.write(f"quick {number}")
             listener.until(lambda run_id=run_id: "COMPLETED" in states(listener, run_id))
-            delays.append(time.time() - committed)
-    # One of several, so that a busy machine does not matter: the promise is 0.2 s.
-    assert min(delays) < 0.2
+            delay = min(delay, time.time() - committed)
+            if delay < 0.2:
+                break
+    assert delay < 0.2
 
 
 def test_reconnecting_with_after_loses_nothing(server: Server, writer: Writer) -> None:
@@ -246,21 +248,21 @@ def test_a_client_that_talks_is_closed(server: Server) -> None:
 def test_a_slow_reader_is_dropped_and_may_come_back(
     server: Server, seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EventsHandler, "limit", 200_000)
-    with server.listen() as slow, server.listen() as quick:
+    monkeypatch.setattr(EventsHandler, "limit", 2_000_000)
+    with server.listen(buffer=4096) as slow, server.listen() as quick:
         after = slow.next()["seq"]
         quick.next()
         feed = server.backend._feed
         assert feed is not None
         eventually(lambda: len(feed._subscriptions) >= 2)
         listening = len(feed._subscriptions)
-        parameters = json.dumps({"text": "x" * 50_000})
+        parameters = json.dumps({"text": "x" * 500_000})
         made = []
         # More than what the sockets' own buffers take: nobody reads on the slow side.
         while len(feed._subscriptions) == listening:
             made.append(seed.run(kind="task", parameters=parameters))
             quick.until(lambda: made[-1] in quick.runs)
-            assert len(made) < 2000
+            assert len(made) < 200
         last = made[-1]
         quick.until(lambda: quick.runs[last]["state"]["type"] == "COMPLETED")
         got = slow_reads(slow)

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 
 
 def batch(*seqs: int, runs: dict[str, str] | None = None, within: tuple[str, ...] = ()) -> Batch:
-    return Batch(seq=seqs[-1], items=[Item(seq, within, f'{{"n":{seq}}}') for seq in seqs], runs=runs or {})
+    return Batch(seq=seqs[-1], items=[Item(seq, within, f'{{"n":{seq}}}'.__str__) for seq in seqs], runs=runs or {})
 
 
 def taken(subscription: Subscription) -> tuple[int, list[int], list[Any]]:
@@ -145,6 +145,21 @@ def test_a_page_without_logs_ends_where_nothing_is_left_out() -> None:
     assert made.page(3, with_logs=True) == Batch(seq=3)
 
 
+def test_text_of_log_lines_is_made_when_somebody_wants_it() -> None:
+    made: list[int] = []
+
+    def text() -> str:
+        made.append(1)
+        return "{}"
+
+    line = Batch(seq=1, items=[Item(1, ("flow",), text)])
+    Subscription(seq=0, logs="other", limit=100).offer(line)
+    assert made == []
+    for _ in range(2):
+        Subscription(seq=0, logs="flow", limit=100).offer(line)
+    assert made == [1]
+
+
 class Gate:
     """A tail that gives one event for each permit, and ends when it is closed."""
 
@@ -165,7 +180,7 @@ class Gate:
 
 def test_a_feed_hands_on_and_ends() -> None:
     async def scene() -> None:
-        made, _ = describer()
+        made, store = describer()
         tails: list[Gate] = []
 
         def tail(after: int) -> Gate:
@@ -173,13 +188,17 @@ def test_a_feed_hands_on_and_ends() -> None:
             return tails[-1]
 
         feed = Feed(made, tail=tail, log=LOG)
-        feed.start(5)
+        feed.start(4)
+        while not tails:
+            await asyncio.sleep(0)
+        tails[0].permits.release()
+        while feed.seq < 5:
+            await asyncio.sleep(0)
+        assert store.asked == [], "nobody listens: nothing is read"
         early = Subscription(seq=4, logs=None, limit=1000)
         assert not feed.subscribe(early), "event 5 was handed on before it came"
         ready = Subscription(seq=5, logs=None, limit=10_000)
         assert feed.subscribe(ready)
-        while not tails:
-            await asyncio.sleep(0)
         tails[0].permits.release()
         await asyncio.wait_for(ready.ready.wait(), 10)
         assert json.loads(ready.take())["seq"] == feed.seq == 6
