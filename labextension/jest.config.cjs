@@ -21,7 +21,12 @@ module.exports = {
   testMatch: ['<rootDir>/tests/**/*.test.{ts,tsx}'],
   setupFiles: ['<rootDir>/tests/setup.ts'],
   moduleFileExtensions: ['ts', 'tsx', 'js', 'mjs', 'json'],
-  moduleNameMapper: { '\\.css$': '<rootDir>/tests/empty.ts' },
+  moduleNameMapper: {
+    '\\.css$': '<rootDir>/tests/empty.ts',
+    // Of these only the tokens are used; the whole packages take many seconds to load.
+    '^@jupyterlab/(filebrowser|notebook|docmanager)$':
+      '<rootDir>/node_modules/@jupyterlab/$1/lib/tokens.js'
+  },
   transform: { '\\.(ts|tsx|js|mjs|svg)$': '<rootDir>/scripts/jest-esbuild.cjs' },
   transformIgnorePatterns: [`/node_modules/(?!(${MODULES.join('|')})/)`],
   restoreMocks: true,

@@ -12,6 +12,8 @@ export function FilterBar(props: {
   const [text, setText] = React.useState(filter.text);
   const latest = React.useRef({ filter, onChange });
   latest.current = { filter, onChange };
+  // The filter may be changed elsewhere ("Show all").
+  React.useEffect(() => setText(filter.text), [filter.text]);
   React.useEffect(() => {
     if (text === latest.current.filter.text) {
       return undefined;

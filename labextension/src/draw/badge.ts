@@ -13,7 +13,8 @@ const SHAPES: Record<string, string> = {
   CRASHED: 'M8 .8 15.6 14.5H.4zM7.2 5.5v4.6h1.6V5.5zM7.2 11.3v1.7h1.6v-1.7z',
   CANCELLED: `${DISC}M4 7.2h8v1.6H4z`,
   CANCELLING: `${DISC}M8 2.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 8 2.6zM4.5 7.2h7v1.6h-7z`,
-  RUNNING: 'M8 1a7 7 0 1 0 7 7h-1.8A5.2 5.2 0 1 1 8 2.8zM6.3 5v6l4.8-3z',
+  RUNNING:
+    'M8 1a7 7 0 1 0 7 7h-1.8A5.2 5.2 0 1 1 8 2.8zM8 5.4a2.6 2.6 0 1 0 0 5.2 2.6 2.6 0 0 0 0-5.2z',
   PAUSED: `${DISC}M5.2 4.5h2v7h-2zM8.8 4.5h2v7h-2z`,
   PENDING: `${DISC}M8 2.7a5.3 5.3 0 1 0 0 10.6A5.3 5.3 0 0 0 8 2.7z`,
   SCHEDULED: `${DISC}M8 2.6a5.4 5.4 0 1 0 0 10.8A5.4 5.4 0 0 0 8 2.6zM7.2 4.2h1.6v3.5l2.3 1.5-.8 1.3-3.1-2z`

@@ -38,6 +38,11 @@ export function isRetryable(state: StateJSON): boolean {
   return isFailure(state) || state.type === 'CANCELLED';
 }
 
+/** Whether the state's name says no more than its type, which the icon shows. */
+export function isUsual(state: StateJSON): boolean {
+  return state.name.toUpperCase() === state.type;
+}
+
 /** `AwaitingRetry` → `Awaiting retry`: the words shown to people. */
 export function stateLabel(state: StateJSON): string {
   const words = (state.name || state.type).replace(/([a-z])([A-Z])/g, '$1 $2').split(' ');

@@ -51,8 +51,10 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
     badge.update(run.state);
     setText(name, plain(run.name));
     setAttribute(name, 'title', `${plain(run.name)} (${run.id.slice(0, 8)})`);
+    attempts.hidden = attemptsText(run) === '';
     setText(attempts, attemptsText(run) ? `attempt ${attemptsText(run)}` : '');
     progress.update(view.progress);
+    elapsed.hidden = span === null;
     setText(elapsed, span === null ? '' : formatDuration(span, view.live));
     cancel.hidden = !(connected && view.live && !isClosed(run.state));
     cancel.disabled = !isCancellable(run.state) || asked === mark(view, 'cancel');

@@ -4,7 +4,7 @@ import { type Drawing, make, setAttribute, setText } from '../draw/drawing';
 import { drawError } from '../draw/error';
 import { attemptsText } from '../draw/attempts';
 import { progressText } from '../draw/progress';
-import { isClosed, stateLabel } from '../draw/states';
+import { isClosed, isUsual, stateLabel } from '../draw/states';
 import { lastLine, plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
 import type { RowJSON } from './snapshot';
@@ -22,7 +22,7 @@ export function drawRow(): Drawing<RowView> {
   const line = make('div', 'wf-TaskRow-line');
   const title = make('div', 'wf-TaskRow-title');
   const icon = drawStateIcon();
-  const state = make('span', 'wf-hidden');
+  const state = make('span', 'wf-TaskRow-state');
   const name = make('span', 'wf-TaskRow-name');
   const bar = drawBar();
   const attempts = make('span', 'wf-TaskRow-attempts');
@@ -30,7 +30,7 @@ export function drawRow(): Drawing<RowView> {
   const log = make('span', 'wf-TaskRow-log');
   const error = drawError();
   element.setAttribute('role', 'listitem');
-  title.append(icon.element, state, name);
+  title.append(icon.element, name, state);
   line.append(title, bar.element, attempts, duration, log);
   element.append(line, error.element);
   return {
@@ -41,7 +41,8 @@ export function drawRow(): Drawing<RowView> {
       setAttribute(element, 'data-state', row.state.type);
       setAttribute(element, 'data-run-id', row.id);
       icon.update(row.state.type);
-      setText(state, `${stateLabel(row.state)}: `);
+      setText(state, stateLabel(row.state));
+      state.classList.toggle('wf-hidden', isUsual(row.state));
       setAttribute(title, 'title', titleText(row));
       setText(name, plain(row.name));
       bar.update({ ...rowBar(row, now, axis), state: row.state.type });

@@ -1,0 +1,425 @@
+import { ApiError } from '../src/api/client';
+import { NO_FILTER, passes, statesOf } from '../src/model/filter';
+import { addLines, EMPTY_LOGS, lineOf } from '../src/model/logs';
+import { RunModel } from '../src/model/run';
+import { RunsModel } from '../src/model/runs';
+import { StartedRuns } from '../src/model/started';
+import { cancelAccepted, EMPTY_TABLE, isStale, shown, upsert } from '../src/model/table';
+import { belonging, subtreeIds, treeRows } from '../src/model/tree';
+import { FakeServer } from './fakes';
+import { aChild, aLine, aMessage, aRun, at, settle } from './fixtures';
+
+describe('the table of runs', () => {
+  const pending = aRun('a', {}, 'PENDING', 1);
+  const running = aRun('a', {}, 'RUNNING', 2);
+  const done = aRun('a', {}, 'COMPLETED', 3);
+  const again = aRun('a', { attempt: 2 }, 'RUNNING', 0.5);
+
+  it.each([
+    [[pending, running, done], 'COMPLETED'],
+    [[done, running, pending], 'COMPLETED'],
+    [[running, done, pending], 'COMPLETED'],
+    [[done, again, running], 'RUNNING'],
+    [[again, done], 'RUNNING']
+  ])('keeps the newest picture whatever the order (%#)', (arrivals, type) => {
+    const oneByOne = arrivals.reduce((table, run) => upsert(table, [run]), EMPTY_TABLE);
+    expect(oneByOne.runs.get('a')?.state.type).toBe(type);
+    expect(upsert(EMPTY_TABLE, arrivals).runs.get('a')?.state.type).toBe(type);
+  });
+
+  it('does not let progress go back within a state', () => {
+    const progress = (finished: number) => ({ total: 3, done: finished, counts: {} });
+    const two = aRun('a', { progress: progress(2) });
+    const one = aRun('a', { progress: progress(1) });
+    expect(isStale(two, one)).toBe(true);
+    expect(isStale(one, two)).toBe(false);
+    expect(upsert(upsert(EMPTY_TABLE, [two]), [one]).runs.get('a')?.progress?.done).toBe(2);
+  });
+
+  it('returns the same table when nothing is new, and never changes an old one', () => {
+    const table = upsert(EMPTY_TABLE, [done]);
+    expect(upsert(table, [running])).toBe(table);
+    upsert(table, [again]);
+    expect(table.runs.get('a')).toBe(done);
+    expect(EMPTY_TABLE.runs.size).toBe(0);
+  });
+
+  it('shows CANCELLING from the acceptance until the end of the attempt', () => {
+    const asked = cancelAccepted(upsert(EMPTY_TABLE, [running]), 'a');
+    expect(shown(asked, running).state).toMatchObject({ type: 'CANCELLING', name: 'Cancelling' });
+    const later = aRun('a', {}, 'RUNNING', 2.5);
+    expect(shown(upsert(asked, [later]), later).state.type).toBe('CANCELLING');
+    const over = upsert(asked, [done]);
+    expect(shown(over, done).state.type).toBe('COMPLETED');
+    const next = upsert(asked, [again]);
+    expect(shown(next, again).state.type).toBe('RUNNING');
+    expect(cancelAccepted(over, 'a')).toBe(over);
+    expect(cancelAccepted(over, 'unknown')).toBe(over);
+  });
+});
+
+describe('the filter', () => {
+  it('keeps what the server would', () => {
+    const run = aRun('a', { name: 'amber-otter', flow_name: 'Nightly Report' }, 'CRASHED');
+    expect(passes(run, NO_FILTER)).toBe(true);
+    expect(passes(run, { choice: 'failed', text: ' nightly ' })).toBe(true);
+    expect(passes(run, { choice: 'completed', text: '' })).toBe(false);
+    expect(passes(run, { choice: 'all', text: 'weekly' })).toBe(false);
+    expect(statesOf('failed')).toEqual(['FAILED', 'CRASHED']);
+  });
+});
+
+describe('the log book', () => {
+  it('orders lines, drops repeats, and lets the oldest go', () => {
+    const book = addLines(EMPTY_LOGS, [aLine(3, 'a'), aLine(5, 'a')]);
+    const more = addLines(book, [aLine(4, 'a'), aLine(5, 'a'), aLine(6, 'a')]);
+    expect(more.lines.map(line => line.seq)).toEqual([3, 4, 5, 6]);
+    expect(more.dropped).toBe(false);
+    const capped = addLines(more, [aLine(7, 'a')], 3);
+    expect(capped.lines.map(line => line.seq)).toEqual([5, 6, 7]);
+    expect(capped.dropped).toBe(true);
+    expect(addLines(capped, [])).toBe(capped);
+  });
+
+  it('takes lines from log events only', () => {
+    const event = {
+      seq: 4,
+      at: at(4),
+      run_id: 'a',
+      kind: 'log',
+      payload: { level: 30, logger: 'x', message: 'm' }
+    };
+    expect(lineOf(event)).toEqual({
+      seq: 4,
+      at: at(4),
+      run_id: 'a',
+      level: 30,
+      logger: 'x',
+      message: 'm'
+    });
+    expect(lineOf({ ...event, kind: 'state' })).toBeNull();
+    expect(lineOf({ ...event, payload: {} })).toMatchObject({ level: 20, message: '' });
+  });
+});
+
+describe('the tree', () => {
+  const root = aRun('root');
+  const cell = aChild('cell', root, {
+    created_at: at(1),
+    progress: { total: 1, done: 0, counts: {} }
+  });
+  const task = aChild('task', cell, { created_at: at(2) });
+  const second = aChild('second', root, { created_at: at(3) });
+  const table = upsert(EMPTY_TABLE, [second, task, cell, root]);
+
+  it('shows children below their parents, oldest first', () => {
+    const rows = treeRows(table, 'root', new Map());
+    expect(rows.map(row => [row.run.id, row.level])).toEqual([
+      ['cell', 1],
+      ['task', 2],
+      ['second', 1]
+    ]);
+    expect(rows[0]).toMatchObject({ expandable: true, expanded: true });
+    expect(rows[2].expandable).toBe(false);
+    expect(treeRows(table, 'root', new Map([['cell', false]])).map(row => row.run.id)).toEqual([
+      'cell',
+      'second'
+    ]);
+  });
+
+  it('keeps rows with many children closed at first', () => {
+    const big = { ...cell, progress: { total: 51, done: 51, counts: {} } };
+    expect(
+      treeRows(upsert(EMPTY_TABLE, [root, big, task]), 'root', new Map()).map(row => row.run.id)
+    ).toEqual(['cell']);
+  });
+
+  it('takes from the stream what belongs to the run, whole chains at once', () => {
+    const foreign = aRun('foreign');
+    const taken = belonging('root', new Map([['root', root]]), [task, foreign, cell]);
+    expect(taken.map(run => run.id)).toEqual(['cell', 'task']);
+    expect([...subtreeIds(table, 'cell')]).toEqual(['cell', 'task']);
+  });
+});
+
+describe('RunsModel', () => {
+  let server: FakeServer;
+  let model: RunsModel;
+  const ids = (): string[] => model.view.runs.map(run => run.id);
+
+  beforeEach(() => {
+    server = new FakeServer();
+    server.runs = [
+      aRun('new', { created_at: at(9) }),
+      aRun('old', { created_at: at(1) }, 'COMPLETED')
+    ];
+    model = new RunsModel(server.client, server.openSocket);
+  });
+  afterEach(() => model.dispose());
+
+  it('asks nothing before it is started, and once when it is', async () => {
+    expect(server.asked).toEqual([]);
+    model.start();
+    model.start();
+    await settle();
+    expect(server.asked).toEqual(['meta', 'runs']);
+    expect(server.socket.options.after).toBe(10);
+    expect(model.view.phase).toBe('ready');
+    expect(ids()).toEqual(['new', 'old']);
+  });
+
+  it('follows the stream: new runs on top, children left out, changes in place', async () => {
+    model.start();
+    await settle();
+    const newest = aRun('newest', { created_at: at(20) });
+    const heard: string[] = [];
+    model.seen.connect((_, run) => heard.push(run.id));
+    server.socket.message.emit(
+      aMessage(11, [newest, aChild('c', newest), aRun('new', { created_at: at(9) }, 'FAILED', 12)])
+    );
+    expect(ids()).toEqual(['newest', 'new', 'old']);
+    expect(model.view.runs[1].state.type).toBe('FAILED');
+    expect(heard).toEqual(['newest', 'c', 'new']);
+  });
+
+  it('says when the line is down', async () => {
+    model.start();
+    await settle();
+    server.socket.setStatus('reconnecting');
+    expect(model.view.connection).toBe('reconnecting');
+  });
+
+  it('loads page after page, without gaps at the edge', async () => {
+    server.runs = [9, 8, 7, 6, 5].map(n => aRun(`r${n}`, { created_at: at(n) }));
+    server.pageSize = 2;
+    model.start();
+    await settle();
+    expect(ids()).toEqual(['r9', 'r8']);
+    server.socket.message.emit(aMessage(11, [aRun('r5', { created_at: at(5) }, 'FAILED', 30)]));
+    expect(ids()).toEqual(['r9', 'r8']);
+    await model.loadMore();
+    expect(ids()).toEqual(['r9', 'r8', 'r7', 'r6']);
+    await model.loadMore();
+    expect(ids()).toEqual(['r9', 'r8', 'r7', 'r6', 'r5']);
+    expect(model.view.hasMore).toBe(false);
+    expect(model.view.runs[4].state.type).toBe('FAILED');
+  });
+
+  it('narrows the list on the server and at once', async () => {
+    model.start();
+    await settle();
+    await model.setFilter({ choice: 'failed', text: ' new ' });
+    expect(server.asked).toContain('runs new FAILED,CRASHED');
+    expect(ids()).toEqual([]);
+    server.socket.message.emit(aMessage(11, [aRun('new', { created_at: at(9) }, 'FAILED', 12)]));
+    expect(ids()).toEqual(['new']);
+  });
+
+  it('shows a cancellation as soon as the server accepts it', async () => {
+    model.start();
+    await settle();
+    expect(await model.cancel('new')).toBe(true);
+    expect(model.view.runs[0].state.type).toBe('CANCELLING');
+  });
+
+  it("keeps the server's words when it refuses", async () => {
+    model.start();
+    await settle();
+    server.refusal = new ApiError(409, 'RunFinished', 'run old is COMPLETED');
+    expect(await model.cancel('old')).toBe(false);
+    expect(model.view.problem).toBe('run old is COMPLETED');
+    model.dismissProblem();
+    expect(model.view.problem).toBeNull();
+  });
+
+  it('tries again when the server does not answer', async () => {
+    jest.useFakeTimers();
+    server.refusal = new ApiError(0, 'NetworkError', 'nobody there');
+    model.start();
+    await settle();
+    expect(model.view).toMatchObject({ phase: 'failed', problem: 'nobody there' });
+    server.refusal = null;
+    jest.advanceTimersByTime(5000);
+    await settle();
+    expect(model.view).toMatchObject({ phase: 'ready', problem: null });
+    jest.useRealTimers();
+  });
+
+  it('loads everything again when the stream began anew', async () => {
+    model.start();
+    await settle();
+    const first = server.socket;
+    server.runs = [aRun('other')];
+    first.restarted.emit();
+    await settle();
+    expect(first.disposed).toBe(true);
+    expect(ids()).toEqual(['other']);
+  });
+});
+
+describe('StartedRuns', () => {
+  const memory = (): Storage & { kept: string | null } => {
+    const storage = { kept: null as string | null } as Storage & { kept: string | null };
+    storage.getItem = () => storage.kept;
+    storage.setItem = (_: string, value: string) => (storage.kept = value);
+    return storage;
+  };
+
+  it('tells the end of each run that was started here, once', async () => {
+    const server = new FakeServer();
+    server.runs = [aRun('a')];
+    const runs = new RunsModel(server.client, server.openSocket);
+    const started = new StartedRuns(runs, memory());
+    const ended: string[] = [];
+    started.ended.connect((_, run) => ended.push(`${run.id} ${run.state.type}`));
+    started.add(await runs.startNotebook('x.ipynb'));
+    await settle();
+    expect(server.asked[0]).toBe('start x.ipynb');
+    const end = aMessage(11, [aRun('a', {}, 'COMPLETED', 5), aRun('b', {}, 'COMPLETED', 5)]);
+    server.socket.message.emit(end);
+    server.socket.message.emit(end);
+    expect(ended).toEqual(['a COMPLETED']);
+    runs.dispose();
+  });
+
+  it('remembers through a reload, and forgets what is gone', async () => {
+    const server = new FakeServer();
+    server.runs = [aRun('a', {}, 'FAILED')];
+    const storage = memory();
+    storage.kept = '["a","gone"]';
+    const runs = new RunsModel(server.client, server.openSocket);
+    const started = new StartedRuns(runs, storage);
+    const ended: string[] = [];
+    started.ended.connect((_, run) => ended.push(run.id));
+    await started.resume();
+    expect(ended).toEqual(['a']);
+    expect(storage.kept).toBe('[]');
+    runs.dispose();
+  });
+});
+
+describe('RunModel', () => {
+  const root = aRun('root');
+  const cell = aChild('cell', root, {
+    created_at: at(1),
+    progress: { total: 1, done: 0, counts: {} }
+  });
+  const task = aChild('task', cell, { created_at: at(2) });
+  let server: FakeServer;
+  let model: RunModel;
+
+  beforeEach(() => {
+    server = new FakeServer();
+    server.runs = [root, cell, task];
+    server.lines = [aLine(1, 'cell'), aLine(2, 'task'), aLine(3, 'root')];
+    model = new RunModel('root', server.client, server.openSocket);
+  });
+  afterEach(() => model.dispose());
+
+  it('loads the run, its children, theirs, and the log; then follows the stream', async () => {
+    await model.load();
+    expect(server.asked).toEqual([
+      'meta',
+      'run root',
+      'children root',
+      'logs root',
+      'children cell'
+    ]);
+    expect(server.socket.options).toMatchObject({ after: 10, logs: 'root' });
+    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task']);
+    expect(model.view.lines).toHaveLength(3);
+    const fresh = aChild('fresh', root, { created_at: at(5) });
+    server.socket.message.emit(
+      aMessage(
+        12,
+        [fresh, aRun('foreign')],
+        [
+          {
+            seq: 12,
+            at: at(12),
+            run_id: 'fresh',
+            kind: 'log',
+            payload: { level: 20, message: 'hello' }
+          },
+          {
+            seq: 11,
+            at: at(11),
+            run_id: 'foreign',
+            kind: 'log',
+            payload: { level: 20, message: 'no' }
+          }
+        ]
+      )
+    );
+    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task', 'fresh']);
+    expect(model.view.lines.map(line => line.seq)).toEqual([1, 2, 3, 12]);
+  });
+
+  it('narrows the log to a row and what is below it', async () => {
+    await model.load();
+    model.select('cell');
+    expect(model.view.selected?.id).toBe('cell');
+    expect(model.view.lines.map(line => line.seq)).toEqual([1, 2]);
+    model.select('cell');
+    expect(model.view.selected).toBeNull();
+  });
+
+  it('reads the children of a closed row when it is opened', async () => {
+    const big = { ...cell, progress: { total: 60, done: 60, counts: {} } };
+    server.runs = [root, big, task];
+    await model.load();
+    expect(server.asked).not.toContain('children cell');
+    expect(model.view.rows.map(row => row.expanded)).toEqual([false]);
+    model.setExpanded('cell', true);
+    model.setExpanded('cell', false);
+    model.setExpanded('cell', true);
+    await settle();
+    expect(server.asked.filter(item => item === 'children cell')).toHaveLength(1);
+    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task']);
+  });
+
+  it('reads thousands of children in pages and leaves the rest for a button', async () => {
+    server.pageSize = 10;
+    server.runs = [
+      root,
+      ...Array.from({ length: 125 }, (_, n) => aChild(`c${n}`, root, { created_at: at(n) }))
+    ];
+    await model.load();
+    expect(model.view.rows).toHaveLength(100);
+    expect(model.view.hasMore).toBe(true);
+    await model.loadMore();
+    expect(model.view.rows).toHaveLength(125);
+    expect(model.view.hasMore).toBe(false);
+  });
+
+  it('says what is missing', async () => {
+    const gone = new RunModel('gone', server.client, server.openSocket);
+    await gone.load();
+    expect(gone.view.phase).toBe('missing');
+    expect(server.sockets).toHaveLength(0);
+    gone.dispose();
+  });
+
+  it('cancels, retries, and keeps refusals', async () => {
+    await model.load();
+    await model.cancel();
+    expect(model.view.run?.state.type).toBe('CANCELLING');
+    server.refusal = new ApiError(409, 'RunFinished', "it can't be retried");
+    expect(await model.retry()).toBe(false);
+    expect(model.view.problem).toBe("it can't be retried");
+  });
+
+  it('finds the executed notebook, or has it copied to where it can be opened', async () => {
+    server.runs = [{ ...root, source: { executed: '/far/x.ipynb', executed_path: null } }];
+    await model.load();
+    await expect(model.executedNotebook()).resolves.toBe('copy-of-root.ipynb');
+    server.refusal = new ApiError(404, 'TargetError', 'gone');
+    await expect(model.executedNotebook()).resolves.toBeNull();
+    expect(model.view.problem).toBe('gone');
+    server.refusal = null;
+    server.runs = [{ ...root, source: { executed_path: 'runs/x.ipynb' } }];
+    await model.load();
+    await expect(model.executedNotebook()).resolves.toBe('runs/x.ipynb');
+    expect(server.asked.filter(item => item.startsWith('copy'))).toHaveLength(2);
+  });
+});
