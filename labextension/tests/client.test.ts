@@ -6,6 +6,7 @@ interface Asked {
   method: string;
   body: string;
   authorization: string | null;
+  contentType: string | null;
 }
 
 /** A client whose server answers as told; `asked` notes the requests. */
@@ -48,7 +49,8 @@ function clientWith(status: number, body: string, asked: Asked[] = []): Workflow
           url,
           method,
           body: sent,
-          authorization: request.headers.get('Authorization')
+          authorization: request.headers.get('Authorization'),
+          contentType: request.headers.get('Content-Type')
         });
         return Promise.resolve({
           ok: status < 400,
@@ -94,6 +96,7 @@ describe('WorkflowClient', () => {
       client.start({ notebook: 'x.ipynb', parameters: { year: 2013 } })
     ).resolves.toEqual({ id: 'r' });
     expect(JSON.parse(asked[0].body)).toEqual({ notebook: 'x.ipynb', parameters: { year: 2013 } });
+    expect(asked[0].contentType).toBe('application/json');
     await client.cancel('r');
     await client.retry('r');
     await client.copyNotebook('r');

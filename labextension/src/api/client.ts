@@ -105,8 +105,13 @@ export class WorkflowClient {
     body?: object
   ): Promise<T> {
     const url = URLExt.join(this.settings.baseUrl, API, path) + queryText(query);
-    const init: RequestInit =
-      body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    const init: RequestInit = { method };
+    if (body !== undefined) {
+      // A browser would call it text, and the server refuses what is not declared as JSON.
+      const headers = new this.settings.Headers();
+      headers.set('Content-Type', 'application/json');
+      Object.assign(init, { headers, body: JSON.stringify(body) });
+    }
     let response: Response;
     let text: string;
     try {
