@@ -164,29 +164,32 @@ def test_a_failed_retry_shows_its_error_there(kernel: Kernel) -> None:
     assert (run.attempt, run.state.name) == (2, "Failed")
 
 
-def test_a_runners_cells_are_its_runs_children(kernel: Kernel) -> None:
-    source = [
-        "from jupyter_wf import task\n@task\ndef double(n): return n * 2",
-        "%%task half\nimport time\ntime.sleep(0.3)\nx = 4\nx",
-        "double(x)",
-    ]
+def test_a_runner_says_which_run_a_cell_belongs_to(kernel: Kernel) -> None:
+    kernel.ok("from jupyter_wf import task\n@task\ndef double(n): return n * 2")
+    session = kernel.client.session
+    session.metadata = {"jupyter_wf": {"run_id": "cell-2", "flow_run_id": "flow-1", "cell": 2}}
+    kernel.ok("double(1)")
+    assert (kernel.newest().parent_id, kernel.newest().root_id) == ("cell-2", "flow-1")
+    session.metadata = {}
+    kernel.ok("double(1)")
+    assert kernel.newest().parent_id is None
+
+
+def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path) -> None:
+    source = ["%load_ext jupyter_wf", "%%task half\nimport time\ntime.sleep(0.3)\nx = 4\nx"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in source])
-    client = NotebookClient(notebook, km=kernel.manager, iopub_timeout=20)
-    client.kc = kernel.manager.client()
-    client.kc.start_channels()
-    client.kc.wait_for_ready(timeout=20)
-    for index, cell in enumerate(notebook.cells):
-        said = {"run_id": "cell-2" if index == 2 else None, "flow_run_id": "flow-1", "cell": index}
-        client.kc.session.metadata = {"jupyter_wf": said}
-        client.execute_cell(cell, index)
-    client.kc.stop_channels()
-    runs = [run for run in kernel.runs() if run.root_id == "flow-1"]
-    assert [(run.name, run.parent_id) for run in runs] == [("half-0", "flow-1"), ("double-0", "cell-2")]
-    assert runs[0].source["cell"] == 1
+    with running_kernel(tmp_path / "home") as kernel:
+        client = NotebookClient(notebook, km=kernel.manager, iopub_timeout=20)
+        client.kc = client.km.client()
+        client.kc.start_channels()
+        for index, cell in enumerate(notebook.cells):
+            client.kc.session.metadata = {"jupyter_wf": {"run_id": None, "flow_run_id": "flow-1", "cell": index}}
+            client.execute_cell(cell, index)
+        client.kc.stop_channels()
+        (run,) = kernel.runs()
+    assert (run.name, run.parent_id, run.root_id, run.source) == ("half-0", "flow-1", "flow-1", {"cell": 1})
     view, value = notebook.cells[1].outputs
     assert set(view["data"]) == {"text/html", "text/plain"}
     assert "Completed" in view["data"]["text/plain"]
     assert value["data"]["text/plain"] == "4"
-    # Without the runner's word a cell stands alone again.
-    kernel.ok("double(1)")
-    assert kernel.newest().parent_id is None
+    assert "widgets" not in notebook.metadata
