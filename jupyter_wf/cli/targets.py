@@ -90,7 +90,11 @@ def _load_file(target: Target) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     loader = spec.loader
-    _imported(target, lambda: loader.exec_module(module))
+    try:
+        _imported(target, lambda: loader.exec_module(module))
+    except TargetError:
+        del sys.modules[path.stem]
+        raise
     return module
 
 

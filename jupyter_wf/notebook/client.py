@@ -18,6 +18,11 @@ __all__ = ["CellClient"]
 
 #: Seconds between two looks at whether the kernel's process lives.
 _POLL = 0.1
+_DAY = 86_400
+#: Messages taken before the event loop has its turn again.
+_AT_ONCE = 200
+#: Seconds without any output after the kernel's reply, after which no more is waited for.
+_QUIET = 3.0
 
 
 class CellClient(NotebookClient):
@@ -28,7 +33,7 @@ class CellClient(NotebookClient):
     """
 
     def __init__(self, notebook: NotebookNode, manager: Any, client: Any) -> None:
-        super().__init__(notebook, km=manager, record_timing=True, store_widget_state=False, iopub_timeout=30)
+        super().__init__(notebook, km=manager, record_timing=True, store_widget_state=False, iopub_timeout=_DAY)
         self.kc = client
         self._client = client
         self._asked: str | None = None
@@ -46,7 +51,8 @@ class CellClient(NotebookClient):
         """
         self.text = text
         self.started = asyncio.Event()
-        self._client.session.metadata = {"jupyter_wf": context}
+        # JupyterLab names the cell as "cellId".
+        self._client.session.metadata = {"jupyter_wf": context, "cellId": context.get("cell_id")}
         self.on_cell_executed = lambda cell, cell_index, execute_reply: self._replied(cell, execute_reply, on_reply)
         try:
             await self.async_execute_cell(self.nb.cells[index], index)
@@ -81,6 +87,28 @@ class CellClient(NotebookClient):
                 if self.task_poll_for_reply is not None:
                     self.task_poll_for_reply.cancel()
                 return
+
+    async def _async_poll_output_msg(self, parent_msg_id: str, cell: NotebookNode, cell_index: int) -> None:
+        """Take what has piled up without a turn of the event loop for each message, as nbclient would.
+
+        The kernel's end of the connection throws messages away when a cell prints faster than it can send, the one
+        that says that the cell has ended among them: after the reply, `_QUIET` seconds of silence mean the same.
+        """
+        channel, session = self._client.iopub_channel, self._client.session
+        with contextlib.suppress(CellExecutionComplete):
+            while True:
+                try:
+                    msg = await channel.get_msg(timeout=_QUIET)
+                except Empty:
+                    if "shell.execute_reply" in cell["metadata"]["execution"]:
+                        return
+                    continue
+                taken = 1
+                while msg is not None:
+                    if msg["parent_header"].get("msg_id") == parent_msg_id:
+                        self.process_message(msg, cell, cell_index)
+                    msg = session.recv(channel.socket)[1] if taken < _AT_ONCE else None
+                    taken += 1
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
         """Take one message of the kernel; see `NotebookClient.process_message`."""

@@ -29,6 +29,8 @@ _START_LIMIT = 60.0
 #: Most characters of a socket's path: 108 bytes on Linux, 104 elsewhere, less the name that goes behind the folder.
 _LONGEST_FOLDER = 80
 _PR_SET_PDEATHSIG = 1
+#: Messages of the kernel that may wait for the runner.
+_MOST_MESSAGES = 200_000
 
 
 class KernelStartError(Exception):
@@ -98,6 +100,8 @@ class HeadlessKernel:
         manager = AsyncKernelManager(
             kernel_name=self.name, kernel_spec_manager=specs, connection_file=str(private / "kernel.json")
         )
+        # ZeroMQ throws messages away beyond a thousand; a cell that prints fast must not lose lines or its own end.
+        manager.context.rcvhwm = _MOST_MESSAGES
         if any("ipykernel" in part for part in spec.argv):
             # Sockets in a folder that only we can enter; not every other kernel can speak over them.
             manager.transport = "ipc"

@@ -167,11 +167,12 @@ class NotebookRunner:
         context = {
             "run_id": run.id if run else None,
             "flow_run_id": live.id,
-            "root_id": live.root_id,
+            "root_run_id": live.root_id,
             "cell": step.index,
             "cell_id": step.cell_id,
         }
         replies: list[dict[str, Any]] = []
+        # What a %%task cell prints is logged by the kernel, which knows the task.
         text = CellText(LogLines(_logger(run)) if run else None)
         try:
             await client.execute_in_run(step.index, context, text, on_reply=replies.append)

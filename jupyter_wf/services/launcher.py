@@ -43,8 +43,8 @@ class Launched:
     """A notebook run that was started.
 
     ``run`` is its record at that moment; ``process`` the runner; ``executed`` the copy of the notebook that it
-    executes; ``log`` the file with what the runner itself prints. In the foreground ``process.stdin`` is the lifeline: when it
-    is closed, by will or because this process died, the runner stops.
+    executes; ``log`` the file with what the runner itself prints. In the foreground ``process.stdin`` is the lifeline:
+    when it is closed, by will or because this process died, the runner stops.
     """
 
     run: Run
@@ -134,6 +134,7 @@ def start_notebook(
         "run_id": run_id,
         "executed": str(executed),
         "folder": str(notebook.path.parent),
+        "notebook": str(told["notebook"]),
         "lifeline": foreground,
     }
     try:

@@ -65,7 +65,13 @@ async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from jupyter_wf.notebook.runner import NotebookRunner, Outcome
 
-    environ = {**os.environ, PARENT_VARIABLE: live.id, ROOT_VARIABLE: live.root_id}
+    environ = {
+        **os.environ,
+        PARENT_VARIABLE: live.id,
+        ROOT_VARIABLE: live.root_id,
+        # As the Jupyter server does: what is run is known to the kernel by the notebook's name.
+        "JPY_SESSION_NAME": job["notebook"],
+    }
     runner = NotebookRunner(live, executed=Path(job["executed"]), folder=Path(job["folder"]), environ=environ)
 
     def end(message: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +16,7 @@ from jupyter_wf.engine.runtime import Runtime
 from tests.cli.conftest import CommandLine
 from tests.notebook.making import until
 
+Wf = Callable[..., tuple[int, str, str]]
 FLOWS = """
 import os
 from datetime import date
@@ -126,10 +129,17 @@ def test_other_targets(files: CommandLine, target: str, line: str) -> None:
         (["flows/f.py:total", "-p", "n=1", "--output", "x.ipynb"], "--output is for notebooks"),
     ],
 )
-def test_wrong_usage(files: CommandLine, args: list[str], message: str) -> None:
-    done = files("run", *args)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert message in done.stderr
+def test_wrong_usage(
+    files: CommandLine, wf: Wf, monkeypatch: pytest.MonkeyPatch, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(files.folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    code, out, err = wf("run", *args)
+    for name in {"f", "one", "none", "syntax", "raises", "beside", "pack", "pack.mod"} - before:
+        sys.modules.pop(name, None)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
 
 
 def test_ctrl_c_cancels_the_flow(files: CommandLine, runtime: Runtime) -> None:
