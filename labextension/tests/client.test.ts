@@ -6,6 +6,7 @@ interface Asked {
   method: string;
   body: string;
   authorization: string | null;
+  type: string | null;
   contentType: string | null;
 }
 
@@ -13,6 +14,9 @@ interface Asked {
 function clientWith(status: number, body: string, asked: Asked[] = []): WorkflowClient {
   class PlainHeaders {
     readonly map = new Map<string, string>();
+    constructor(given: Record<string, string> = {}) {
+      Object.entries(given).forEach(([name, value]) => this.append(name, value));
+    }
     append(name: string, value: string): void {
       this.map.set(name.toLowerCase(), value);
     }
@@ -34,7 +38,7 @@ function clientWith(status: number, body: string, asked: Asked[] = []): Workflow
       readonly url: string,
       init: RequestInit
     ) {
-      this.headers = (init.headers ?? new PlainHeaders()) as unknown as PlainHeaders;
+      this.headers = new PlainHeaders(init.headers as Record<string, string> | undefined);
       this.method = init.method ?? 'GET';
       this.body = String(init.body ?? '');
     }
@@ -50,6 +54,7 @@ function clientWith(status: number, body: string, asked: Asked[] = []): Workflow
           method,
           body: sent,
           authorization: request.headers.get('Authorization'),
+          type: request.headers.get('Content-Type'),
           contentType: request.headers.get('Content-Type')
         });
         return Promise.resolve({
@@ -95,6 +100,7 @@ describe('WorkflowClient', () => {
     await expect(
       client.start({ notebook: 'x.ipynb', parameters: { year: 2013 } })
     ).resolves.toEqual({ id: 'r' });
+    expect(asked[0].type).toBe('application/json');
     expect(JSON.parse(asked[0].body)).toEqual({ notebook: 'x.ipynb', parameters: { year: 2013 } });
     expect(asked[0].contentType).toBe('application/json');
     await client.cancel('r');
