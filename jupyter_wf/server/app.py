@@ -20,7 +20,7 @@ from jupyter_wf.services.launcher import launch_notebook
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
 
-__all__ = ["WorkflowsApp"]
+__all__ = ["ACTIVITY", "WorkflowsApp"]
 
 #: Jupyter looks at settings with this ending when it judges whether a server is idle.
 ACTIVITY = "jupyter_wf_last_activity"

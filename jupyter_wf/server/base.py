@@ -19,7 +19,7 @@ from jupyter_wf.server.backend import Backend
 from jupyter_wf.server.validation import MAX_BODY, Parser, read_json, read_query
 from jupyter_wf.store.base import Store
 
-__all__ = ["BACKEND", "RESOURCE", "ApiHandler", "NotFoundHandler", "Refusals", "dump", "may"]
+__all__ = ["BACKEND", "RESOURCE", "ApiHandler", "NotFoundHandler", "Refusals", "dump", "may", "refusal"]
 
 #: The name under which an authorizer judges what this extension does.
 RESOURCE = "jupyter_wf"
@@ -28,7 +28,7 @@ BACKEND = "jupyter_wf_backend"
 
 #: A body up to this many bytes is read to its end and dropped before it is refused: tornado closes the connection on
 #: whoever is refused while still sending, and not every client looks for an answer then.
-MAX_DRAINED = 16_000_000
+_MAX_DRAINED = 16_000_000
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -140,7 +140,7 @@ class ApiHandler(Refusals, APIHandler):
         if self.request.method != "OPTIONS" and not self.current_user:
             raise HTTPError(403)
         length = self.request.headers.get("Content-Length", "0")
-        if length.isdecimal() and int(length) > MAX_DRAINED:
+        if length.isdecimal() and int(length) > _MAX_DRAINED:
             raise self._refuse_body()
 
     def data_received(self, chunk: bytes) -> None:

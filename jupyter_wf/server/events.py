@@ -15,12 +15,11 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.server.base import RESOURCE, Refusals, may
 from jupyter_wf.server.stream import PAGE, Describer, Feed, Subscription, message
-from jupyter_wf.server.validation import integer, text
+from jupyter_wf.server.validation import MAX_SEQ, integer, text
 
 __all__ = ["EventsHandler"]
 
-MAX_SEQ = 2**63 - 1
-GOING_AWAY, UNSUPPORTED, POLICY, INTERNAL, TRY_AGAIN = 1001, 1003, 1008, 1011, 1013
+_GOING_AWAY, _UNSUPPORTED, _POLICY, _INTERNAL, _TRY_AGAIN = 1001, 1003, 1008, 1011, 1013
 
 
 class EventsHandler(WebSocketMixin, WebSocketHandler, Refusals):
@@ -69,7 +68,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, Refusals):
 
     def on_message(self, _message: str | bytes) -> None:
         """Close: nothing is expected from the other side."""
-        self.close(UNSUPPORTED, "this socket only sends")
+        self.close(_UNSUPPORTED, "this socket only sends")
 
     def on_close(self) -> None:
         """End the sending."""
@@ -86,15 +85,15 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, Refusals):
             await self._follow(over)
             if subscription.over.is_set():
                 slow = subscription.too_slow
-                self.close(*((TRY_AGAIN, "too slow: come back") if slow else (GOING_AWAY, "the server is stopping")))
+                self.close(*((_TRY_AGAIN, "too slow: come back") if slow else (_GOING_AWAY, "the server is stopping")))
         except WebSocketClosedError:
             self.log.debug("the listener of the events is gone")
         except StoreError as error:
             self.log.warning("the stream of events ends for one listener: %s", error)
-            self.close(TRY_AGAIN, "the state file can't be read now")
+            self.close(_TRY_AGAIN, "the state file can't be read now")
         except Exception:
             self.log.exception("the stream of events failed for one listener")
-            self.close(INTERNAL, "internal error")
+            self.close(_INTERNAL, "internal error")
         finally:
             self._feed.unsubscribe(subscription)
             over.cancel()
@@ -136,7 +135,7 @@ class EventsHandler(WebSocketMixin, WebSocketHandler, Refusals):
             if time.monotonic() - checked >= self.heartbeat:
                 checked = time.monotonic()
                 if not await self._may_still():
-                    self.close(POLICY, "you may not read this any more")
+                    self.close(_POLICY, "you may not read this any more")
                     return
             await asyncio.wait({over}, timeout=self.pause)
 

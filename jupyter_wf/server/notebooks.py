@@ -23,7 +23,7 @@ from jupyter_wf.server.base import ApiHandler, may
 from jupyter_wf.server.paths import SUFFIX, ContentsRoot
 from jupyter_wf.store.base import Store
 
-__all__ = ["NotebookCopyHandler", "NotebookHandler", "copy_executed", "open_executed"]
+__all__ = ["MAX_NOTEBOOK", "NotebookCopyHandler", "NotebookHandler", "copy_executed", "open_executed"]
 
 #: The largest notebook that is served or copied, in bytes.
 MAX_NOTEBOOK = 100_000_000

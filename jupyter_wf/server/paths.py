@@ -13,9 +13,9 @@ from jupyter_server.services.contents.manager import ContentsManager
 from jupyter_wf.core.errors import InvalidRequest, TargetError
 from jupyter_wf.server.validation import no_control_characters
 
-__all__ = ["ContentsRoot"]
+__all__ = ["SUFFIX", "ContentsRoot"]
 
-MAX_PATH = 4096
+_MAX_PATH = 4096
 SUFFIX = ".ipynb"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -71,8 +71,8 @@ class ContentsRoot:
 
     @staticmethod
     def _check_form(given: str) -> None:
-        if not 1 <= len(given) <= MAX_PATH:
-            raise InvalidRequest("notebook", given, f"a path has 1 to {MAX_PATH} characters")
+        if not 1 <= len(given) <= _MAX_PATH:
+            raise InvalidRequest("notebook", given, f"a path has 1 to {_MAX_PATH} characters")
         no_control_characters("notebook", given)
         if given.startswith("/") or _DRIVE.match(given) or (os.sep == "\\" and "\\" in given):
             raise InvalidRequest("notebook", given, "give a path below the server's root, not an absolute one")

@@ -9,12 +9,11 @@ from jupyter_wf.core.codec import LogPageJSON, RequestJSON, RunJSON, RunPageJSON
 from jupyter_wf.core.errors import InvalidRequest, StoreError
 from jupyter_wf.core.models import RequestKind, RunFilter
 from jupyter_wf.server.base import ApiHandler, may
-from jupyter_wf.server.validation import flag, integer, read_start, text, words
+from jupyter_wf.server.validation import MAX_SEQ, flag, integer, read_start, text, words
 from jupyter_wf.store.base import Store
 
 __all__ = ["CancelHandler", "ChildrenHandler", "LogsHandler", "RetryHandler", "RunHandler", "RunsHandler"]
 
-MAX_SEQ = 2**63 - 1
 _states = words(r"[A-Za-z][A-Za-z0-9_]{0,63}", "give state types or names such as RUNNING,Retrying")
 _kinds = words(r"flow|task|cell", "give flow, task or cell", most=3)
 _limit = integer(1, 1000)

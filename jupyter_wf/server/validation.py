@@ -14,6 +14,7 @@ from jupyter_wf.core.errors import InvalidRequest
 
 __all__ = [
     "MAX_BODY",
+    "MAX_SEQ",
     "Parser",
     "flag",
     "integer",
@@ -27,8 +28,10 @@ __all__ = [
 
 #: The largest body, in bytes.
 MAX_BODY = 1_000_000
-MAX_DEPTH = 32
-MAX_PARAMETERS = 1_000
+#: The largest number that an event can have.
+MAX_SEQ = 2**63 - 1
+_MAX_DEPTH = 32
+_MAX_PARAMETERS = 1_000
 
 #: Takes a parameter's name and its text, returns its value or raises `InvalidRequest`.
 Parser = Callable[[str, str], Any]
@@ -135,7 +138,7 @@ def read_json(body: bytes, content_type: str) -> dict[str, Any]:
     except InvalidRequest:
         raise
     except RecursionError:
-        raise InvalidRequest("body", len(body), f"it is deeper than {MAX_DEPTH} levels") from None
+        raise InvalidRequest("body", len(body), f"it is deeper than {_MAX_DEPTH} levels") from None
     except ValueError as error:
         raise InvalidRequest("body", body[:40], f"it is not JSON: {error}") from None
     _check_values(value)
@@ -165,7 +168,7 @@ def _finite_number(digits: str) -> float:
 def _check_values(value: Any) -> None:
     """Refuse what is too deep, and texts that are not Unicode, level by level: no recursion on foreign data."""
     level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(_MAX_DEPTH + 1):
         below: list[Any] = []
         for item in level:
             if isinstance(item, str) and _SURROGATE.search(item):
@@ -178,7 +181,7 @@ def _check_values(value: Any) -> None:
         if not below:
             return
         level = below
-    raise InvalidRequest("body", type(value).__name__, f"it is deeper than {MAX_DEPTH} levels")
+    raise InvalidRequest("body", type(value).__name__, f"it is deeper than {_MAX_DEPTH} levels")
 
 
 def read_start(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -192,8 +195,8 @@ def read_start(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if not isinstance(notebook, str):
         raise InvalidRequest("notebook", notebook, "give the notebook's path below the server's root, as a text")
     parameters = body.get("parameters", {})
-    if not isinstance(parameters, dict) or len(parameters) > MAX_PARAMETERS:
-        raise InvalidRequest("parameters", parameters, f"give an object with at most {MAX_PARAMETERS} keys")
+    if not isinstance(parameters, dict) or len(parameters) > _MAX_PARAMETERS:
+        raise InvalidRequest("parameters", parameters, f"give an object with at most {_MAX_PARAMETERS} keys")
     for name in parameters:
         if not 1 <= len(name) <= 200:
             raise InvalidRequest("parameters", name, "a name has 1 to 200 characters")
