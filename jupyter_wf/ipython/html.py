@@ -47,7 +47,7 @@ def view_html(view: RunViewJSON) -> str:
     run = view["run"]
     head = (
         f"<tr><th style='{_CELL}' colspan='4'>{_badge(run['state'])} &nbsp;{run['kind'].capitalize()} run "
-        f"<b>{_text(run['name'])}</b> &nbsp;{_facts(view)}</th></tr>"
+        f"<b>{_text(run['name'])}</b>{_of(run)} &nbsp;{_facts(view)}</th></tr>"
     )
     rows = [head]
     if run["error"]:
@@ -65,7 +65,8 @@ def view_html(view: RunViewJSON) -> str:
 def view_text(view: RunViewJSON) -> str:
     """Return the view as lines of text: the run, its error, and a line for each task."""
     run = view["run"]
-    lines = [f"{_sign(run['state'])} {run['kind'].capitalize()} run {_plain(run['name'])!s} · {_plain_facts(view)}"]
+    called = f"{run['kind'].capitalize()} run {_plain(run['name'])}{_plain_of(run)}"
+    lines = [f"{_sign(run['state'])} {called} · {_plain_facts(view)}"]
     if run["error"]:
         lines.append(f"  {_plain_error(run['error'])}")
     for row in view["tasks"]:
@@ -139,6 +140,16 @@ def _row(row: Row, now: str) -> str:
         last,
     )
     return f"<tr>{''.join(f'''<td style='{_CELL}'>{cell}</td>''' for cell in cells)}</tr>"
+
+
+def _of(run: RunJSON) -> str:
+    return html.escape(_plain_of(run))
+
+
+def _plain_of(run: RunJSON) -> str:
+    """Say which flow a flow run is of, where its own name is another one."""
+    flow = run["flow_name"] if run["kind"] == "flow" else None
+    return f" of {_plain(flow)}" if flow and flow != run["name"] else ""
 
 
 def _facts(view: RunViewJSON) -> str:

@@ -19,7 +19,7 @@ _ESM = _HERE / "static" / "run_view.js"
 _CSS = _HERE / "static" / "run_view.css"
 
 #: Called with what was asked ("cancel" or "retry") and the run's id; it may be called beside the main thread.
-Ask = Callable[[str, str], None]
+_Ask = Callable[[str, str], None]
 
 
 def is_built() -> bool:
@@ -34,7 +34,7 @@ def _read(path: Path) -> str:
 class _Asking(anywidget.AnyWidget):
     """A widget whose buttons ask for something by a custom message ``{"type": …, "run_id": …}``."""
 
-    def __init__(self, ask: Ask, **traits: Any) -> None:
+    def __init__(self, ask: _Ask, **traits: Any) -> None:
         super().__init__(**traits)
         self._ask = ask
         self.on_msg(self._on_message)

@@ -27,7 +27,7 @@ from jupyter_wf.tasks import Task
 __all__ = ["Session"]
 
 #: Where a runner says, in the metadata of each execute request, which run the cell belongs to.
-METADATA = "jupyter_wf"
+_METADATA = "jupyter_wf"
 
 
 class Session:
@@ -96,7 +96,7 @@ class Session:
         screen = self._screen
         if not isinstance(screen, KernelScreen):
             return
-        said = self._request().get("metadata", {}).get(METADATA)
+        said = self._request().get("metadata", {}).get(_METADATA)
         if isinstance(said, dict):
             flow_run_id = said.get("flow_run_id")
             screen.headless = True
@@ -159,7 +159,7 @@ class Session:
     def _origin(self) -> dict[str, Any]:
         """Return the ``source`` of this cell's run, as far as the front end or the runner has told."""
         metadata = self._request().get("metadata", {})
-        said = metadata.get(METADATA)
+        said = metadata.get(_METADATA)
         origin = {
             "notebook": os.environ.get("JPY_SESSION_NAME"),
             "cell_id": metadata.get("cellId"),

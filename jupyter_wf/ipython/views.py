@@ -21,11 +21,11 @@ __all__ = ["Board", "Bundle", "Screen", "View"]
 Bundle = dict[str, Any]
 
 #: Seconds between two paints of a view, and before a run gets a widget: most tasks end sooner and never need one.
-INTERVAL = 0.1
+_INTERVAL = 0.1
 #: How many views one cell may open; a cell that calls tasks in a loop says how many more there were.
-PER_CELL = 8
+_PER_CELL = 8
 #: How many failed runs keep their Retry button.
-OFFERS = 20
+_OFFERS = 20
 _RETRIABLE = ("FAILED", "CRASHED", "CANCELLED")
 
 
@@ -106,7 +106,7 @@ class Board:
         if not self.enabled:
             return
         self._opened += 1
-        if self._opened > PER_CELL:
+        if self._opened > _PER_CELL:
             self._more.append(live)
             return
         tree = RunTree(_created(live))
@@ -181,7 +181,7 @@ class Board:
                     self._lock.wait()
             # What happens meanwhile is painted with it: at most ten paints a second, whatever the number of tasks.
             with self._lock:
-                self._lock.wait_for(lambda: not self._views, INTERVAL)
+                self._lock.wait_for(lambda: not self._views, _INTERVAL)
                 due, self._dirty = self._dirty, set()
             for view in due:
                 view.context.copy().run(self._paint, view)
@@ -252,7 +252,7 @@ class Board:
     def _keep(self, view: View) -> None:
         view.offer = self._screen.retry_offer(view.live.id, marker(view.live.id))
         self._kept[view.live.id] = view
-        while len(self._kept) > OFFERS:
+        while len(self._kept) > _OFFERS:
             self._drop_offer(self._kept.popitem(last=False)[1])
 
     def _drop_offer(self, view: View) -> None:

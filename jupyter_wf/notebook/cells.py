@@ -250,11 +250,12 @@ def _function_code(
     rewritten = _ToFunction(shared).visit(tree)
     _return_last(rewritten.body)
     declared = [ast.Global(sorted(shared))] if shared else []
-    kind = ast.AsyncFunctionDef if is_async else ast.FunctionDef
-    nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    body: list[ast.stmt] = [*declared, *rewritten.body] or [ast.Pass()]
-    wrapper = kind(name=identifier(name), args=nothing, body=body, decorator_list=[], type_params=[])
-    module = ast.fix_missing_locations(ast.Module([wrapper], type_ignores=[]))
+    # Parsed, not put together: which fields a function's node has differs between versions of Python.
+    module = ast.parse(f"{'async ' if is_async else ''}def {identifier(name)}(): pass")
+    wrapper = module.body[0]
+    assert isinstance(wrapper, ast.FunctionDef | ast.AsyncFunctionDef)
+    wrapper.body = [*declared, *rewritten.body] or wrapper.body
+    ast.fix_missing_locations(module)
     code = compile(module, filename, "exec", flags, dont_inherit=True)
     made = next(constant for constant in code.co_consts if isinstance(constant, CodeType))
     # Tools that show tracebacks look for the `def` line of a function; this one has none, as a module has none.

@@ -29,7 +29,7 @@ def error(type_: str, message: str) -> str:
 
 @pytest.fixture
 def tree() -> RunTree:
-    made = RunTree(created("root", None, kind="flow", name="etl", flow_name="etl", task_name=None))
+    made = RunTree(created("root", None, kind="flow", name="brave-otter", flow_name="etl", task_name=None))
     made.apply(state("root", "RUNNING", 2.0))
     return made
 
@@ -150,7 +150,7 @@ def test_text_form(tree: RunTree) -> None:
     tree.apply(state("rest", "COMPLETED", 3.0))
     tree.apply(state("root", "FAILED", 4.0, error=error("ValueError", "bad")))
     assert view_text(tree.view(now=9.0)).split("\n") == [
-        "✗ Flow run etl · Failed · 2.0 s · 2 of 2 tasks · 1 failed · id root",
+        "✗ Flow run brave-otter of etl · Failed · 2.0 s · 2 of 2 tasks · 1 failed · id root",
         "  ValueError: bad",
         "  ✗ load  1.5 s  attempt 2  ValueError: bad line",
         "  ✓ rest",
@@ -161,7 +161,7 @@ def test_html_is_readable_without_styles(tree: RunTree) -> None:
     tree.apply(created("load"))
     tree.apply(state("load", "COMPLETED", 3.0))
     text = view_html(tree.view(now=4.0))
-    for word in ("Flow run", "etl", "▶ Running", "1 of 1 tasks", "load", "✓ Completed"):
+    for word in ("Flow run", "brave-otter", "of etl", "▶ Running", "1 of 1 tasks", "load", "✓ Completed"):
         assert word in text
 
 

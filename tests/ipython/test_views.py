@@ -1,0 +1,214 @@
+"""The board of views: how often it paints, what it leaves behind, and when its thread is there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jupyter_wf.core.events import RunCreated, StateChanged
+from jupyter_wf.core.states import State, StateType
+from jupyter_wf.ipython.views import Board
+
+
+class Live:
+    """What the board looks at in a live run."""
+
+    flow_name = task_name = "work"
+    kind = "flow"
+    max_attempts = 1
+
+    def __init__(self, run_id: str = "r") -> None:
+        self.id = self.name = self.root_id = run_id
+        self.parent_id = None
+        self.parameters: dict[str, Any] = {}
+        self.attempt = 1
+        self.state = State(type=StateType.PENDING, name="Pending", at=1.0)
+
+    @property
+    def is_open(self) -> bool:
+        return not self.state.is_closed()
+
+    def enter(self, type_: StateType, attempt: int = 1) -> StateChanged:
+        self.attempt = attempt
+        self.state = State(type=type_, name=type_.value.capitalize(), at=2.0)
+        return StateChanged(self.id, 2.0, attempt, type_.value, self.state.name)
+
+
+class Widget:
+    def __init__(self, view: Any = None) -> None:
+        self.view = view
+        self.is_closed = False
+
+    def _repr_mimebundle_(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"widget": "here"}, {}
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Screen:
+    def __init__(self, has_widgets: bool = True) -> None:
+        self.has_widgets = has_widgets
+        self.shown: list[dict[str, Any]] = []
+        self.updates: list[dict[str, Any]] = []
+        self.widgets: list[Widget] = []
+        self.offers: list[Widget] = []
+        self.changed = threading.Condition()
+
+    def show(self, bundle: dict[str, Any], display_id: str) -> None:
+        self.shown.append(bundle)
+
+    def update(self, bundle: dict[str, Any], display_id: str) -> None:
+        with self.changed:
+            self.updates.append(bundle)
+            self.changed.notify_all()
+
+    def live_widget(self, view: Any) -> Widget:
+        self.widgets.append(Widget(view))
+        return self.widgets[-1]
+
+    def retry_offer(self, run_id: str, marker: str) -> Widget:
+        self.offers.append(Widget())
+        return self.offers[-1]
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, 10)
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen()
+
+
+@pytest.fixture
+def board(screen: Screen) -> Board:
+    return Board(screen)
+
+
+def test_a_run_that_ends_at_once_is_shown_twice(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.RUNNING), live.enter(StateType.COMPLETED)])
+    board.settle()
+    assert [list(bundle) for bundle in (*screen.shown, *screen.updates)] == [["text/html", "text/plain"]] * 2
+    assert "Completed" in screen.updates[-1]["text/plain"]
+    assert (screen.widgets, screen.offers) == ([], [])
+
+
+def test_a_lasting_run_gets_a_widget_and_leaves_none(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.RUNNING)])
+    screen.wait(lambda: bool(screen.updates))
+    assert screen.updates[0].keys() == {"widget", "text/html", "text/plain"}
+    board.on_commit(2, [live.enter(StateType.COMPLETED)])
+    screen.wait(lambda: "widget" not in screen.updates[-1])
+    board.settle()
+    assert screen.widgets[0].is_closed
+    assert len(screen.updates) == 2
+
+
+def test_ten_paints_a_second_whatever_the_number_of_tasks(screen: Screen, board: Board) -> None:
+    live = Live()
+    began = time.monotonic()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(0, [live.enter(StateType.RUNNING)])
+    pictures: list[Any] = []
+    for number in range(3000):
+        run_id = f"t{number}"
+        board.on_commit(
+            number,
+            [
+                RunCreated(run_id, 2.0, "task", run_id, None, run_id, "r", "r", "p"),
+                StateChanged(run_id, 2.0, 1, "RUNNING", "Running"),
+                StateChanged(run_id, 2.0, 1, "COMPLETED", "Completed"),
+            ],
+        )
+        if screen.widgets and (not pictures or pictures[-1] is not screen.widgets[0].view):
+            pictures.append(screen.widgets[0].view)
+    board.on_commit(3000, [live.enter(StateType.COMPLETED)])
+    board.settle()
+    assert len(pictures) <= (time.monotonic() - began) / 0.1 + 1
+    assert "3,000 of 3,000 tasks" in screen.updates[-1]["text/plain"]
+    assert "and 2,800 more" in screen.updates[-1]["text/plain"]
+
+
+def test_the_thread_ends_with_the_last_view(screen: Screen, board: Board) -> None:
+    one, two = Live("one"), Live("two")
+    for live in (one, two):
+        board.on_root(live)  # type: ignore[arg-type]
+    assert board.is_painting
+    board.on_commit(1, [one.enter(StateType.COMPLETED), two.enter(StateType.COMPLETED)])
+    board.settle()
+    deadline = time.monotonic() + 10
+    while board.is_painting:
+        assert time.monotonic() < deadline
+
+
+def test_a_run_that_outlives_its_cell_is_painted_to_its_end(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.settle()
+    assert screen.updates == []
+    board.on_commit(1, [live.enter(StateType.FAILED)])
+    screen.wait(lambda: any("Failed" in bundle["text/plain"] for bundle in screen.updates))
+
+
+def test_a_failed_run_is_offered_again(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live, {"header": 1})  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.FAILED)])
+    board.settle()
+    (offer,) = screen.offers
+    assert board.reopen("r") == {"header": 1}
+    board.show_again("r")
+    assert offer.is_closed
+    # The end of the first attempt is not the end of the second one.
+    board.settle()
+    assert len(screen.updates) == 1
+    board.on_commit(2, [live.enter(StateType.RUNNING, 2), live.enter(StateType.COMPLETED, 2)])
+    board.settle()
+    assert "Completed" in screen.updates[-1]["text/plain"]
+    assert board.reopen("r") == {}
+
+
+def test_only_the_newest_failures_are_offered(screen: Screen, board: Board) -> None:
+    for number in range(25):
+        board.new_cell()
+        live = Live(f"r{number}")
+        board.on_root(live)  # type: ignore[arg-type]
+        board.on_commit(number, [live.enter(StateType.FAILED)])
+        board.settle()
+    assert [offer.is_closed for offer in screen.offers] == [True] * 5 + [False] * 20
+    board.close()
+    assert all(offer.is_closed for offer in screen.offers)
+
+
+def test_a_view_ends_though_the_store_refused_its_end(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    live.enter(StateType.CANCELLED)
+    board.settle(timeout=0.01)
+    assert "Cancelled" in screen.updates[-1]["text/plain"]
+
+
+def test_without_widgets_there_are_only_static_forms() -> None:
+    screen = Screen(has_widgets=False)
+    board = Board(screen)
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.FAILED)])
+    board.settle()
+    assert (screen.widgets, screen.offers, len(screen.updates)) == ([], [], 1)
+
+
+def test_widgets_off_shows_nothing(screen: Screen, board: Board) -> None:
+    board.enabled = False
+    board.on_root(Live())  # type: ignore[arg-type]
+    assert screen.shown == []
+    assert not board.is_painting
