@@ -36,16 +36,17 @@ def old(tmp_path: Path) -> Settings:
 
 def test_an_older_file_gets_the_steps_that_it_lacks(old: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     before = version(old.database)
-    add_step(monkeypatch, lambda db: db["runs"].add_column("extra", str))
-    store = open_store(old)
-    store.close()
+    add_step(monkeypatch, lambda db: db.execute("ALTER TABLE runs ADD COLUMN extra TEXT"))
+    for store in [open_store(old), open_store(old)]:
+        assert store.list_runs().items == ()
+        store.close()
     assert version(old.database) == before + 1
     connection = sqlite.connect(old.database)
     columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
     applied = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
     connection.close()
     assert "extra" in columns
-    assert applied == ["0002_more"]
+    assert applied == [name for name, _ in migrations._STEPS] and applied[-1] == "0002_more"
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(old: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +63,20 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(old: Settings, monkeypatch:
     connection = sqlite.connect(old.database)
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name='half'").fetchone() == (0,)
     connection.close()
+
+
+def test_a_new_file_is_what_the_migrations_would_make() -> None:
+    made, migrated = sqlite.connect(":memory:", isolation_level=None), sqlite.connect(":memory:", isolation_level=None)
+    migrations.create(made)
+    migrations.migrate(migrated)
+    sql = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
+    assert made.execute(sql).fetchall() == migrated.execute(sql).fetchall()
+    applied = "SELECT id, migration_set, name FROM _sqlite_migrations"
+    assert made.execute(applied).fetchall() == migrated.execute(applied).fetchall()
+    # And sqlite_utils finds nothing left to do in it.
+    before = made.execute("PRAGMA schema_version").fetchone()
+    migrations.migrate(made)
+    assert made.execute("PRAGMA schema_version").fetchone() == before
+    for connection in (made, migrated):
+        assert connection.execute("PRAGMA user_version").fetchone() == (migrations.SCHEMA_VERSION,)
+        connection.close()

@@ -289,9 +289,10 @@ class SqliteJournal:
             try:
                 if batch:
                     self._commit(batch)
-            except BaseException as error:
+            except BaseException:
                 if job is not None:
-                    job.fail(error if isinstance(error, StoreError) else StoreError(str(error)))
+                    # It fails with the others that wait, once nothing new is taken.
+                    queue.appendleft(job)
                 raise
             if job is not None:
                 job.run()

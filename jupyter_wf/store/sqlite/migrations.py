@@ -99,7 +99,7 @@ _ASKING = (
 
 
 class _Executes(Protocol):
-    """What a step gets: a connection, or sqlite_utils' database around one."""
+    """What a step may use of what it gets: a connection for a new file, sqlite_utils' database for an older one."""
 
     def execute(self, sql: str, /) -> object: ...
 
@@ -155,7 +155,7 @@ def _stepping(connection: sqlite.Connection) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA user_version={len(_STEPS)}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
