@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Empty
@@ -26,8 +25,6 @@ GRACE = 5.0
 #: and nobody has asked for its exit code.
 _POLITE = 2.0
 _START_LIMIT = 60.0
-#: Most characters of a socket's path: 108 bytes on Linux, 104 elsewhere, less the name that goes behind the folder.
-_LONGEST_FOLDER = 80
 _PR_SET_PDEATHSIG = 1
 #: Messages of the kernel that may wait for the runner.
 _MOST_MESSAGES = 200_000
@@ -47,15 +44,16 @@ def kernel_name_of(metadata: Mapping[str, Any]) -> str:
 class HeadlessKernel:
     """One kernel process and the client that talks to it.
 
-    ``name`` is a kernelspec's; ``folder`` is where it works; ``environ`` is its whole environment. Must be started
+    ``name`` is a kernelspec's; ``folder`` is where it works; ``environ`` is its whole environment; ``private`` is a
+    folder with a short path that only we can enter, for its sockets, taken away at its end. Must be started
     on the main thread: the kernel is killed by the system when the thread that started it ends.
     """
 
-    def __init__(self, *, name: str, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, *, name: str, folder: Path, environ: Mapping[str, str], private: Path) -> None:
         self.name = name
         self._folder = folder
         self._environ = dict(environ)
-        self._private: Path | None = None
+        self._private = private
         self._group = 0
         self._process: Any = None
         self.manager: Any = None
@@ -68,7 +66,6 @@ class HeadlessKernel:
 
         Raises `KernelStartError` when it can't be started, ends meanwhile, or is silent.
         """
-        self._private = Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
         self.manager = self._make_manager(self._private)
         arguments = ["--HistoryManager.enabled=False"] if self._is_ipykernel() else []
         try:
@@ -179,14 +176,8 @@ class HeadlessKernel:
             with contextlib.suppress(OSError):
                 self.manager.cleanup_connection_file()
             self.manager.context.destroy(linger=0)
-        if self._private is not None:
-            shutil.rmtree(self._private, ignore_errors=True)
+        shutil.rmtree(self._private, ignore_errors=True)
         self._group = 0
-
-
-def _short_folder() -> str | None:
-    """Return a folder for sockets, short enough for their paths: the system's own choice where that is."""
-    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER else "/tmp"
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:

@@ -46,15 +46,18 @@ class NotebookRunner:
     """Executes the notebook at ``executed`` in place, on the main thread's event loop.
 
     ``live`` is its run, which this process owns; ``folder`` is where the kernel works; ``environ`` is the kernel's
-    environment. The notebook is saved after every cell. `run` brings the run to its end and never raises for what
-    the notebook does.
+    environment; ``private`` is a folder with a short path for its sockets. The notebook is saved after every cell.
+    `run` brings the run to its end and never raises for what the notebook does.
     """
 
-    def __init__(self, live: LiveRun, *, executed: Path, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, live: LiveRun, *, executed: Path, folder: Path, environ: Mapping[str, str], private: Path
+    ) -> None:
         self._live = live
         self._executed = executed
         self._folder = folder
         self._environ = environ
+        self._private = private
         self._loop = asyncio.get_running_loop()
         self._notebook: Any = None
         self._kernel: HeadlessKernel | None = None
@@ -137,7 +140,10 @@ class NotebookRunner:
         self._notebook.metadata["jupyter_wf"] = {"run_id": self._live.id}
         began = time.monotonic()
         kernel = HeadlessKernel(
-            name=kernel_name_of(source.content["metadata"]), folder=self._folder, environ=self._environ
+            name=kernel_name_of(source.content["metadata"]),
+            folder=self._folder,
+            environ=self._environ,
+            private=self._private,
         )
         self._kernel = kernel
         try:

@@ -6,8 +6,10 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -35,6 +37,8 @@ PASS_VARIABLE = "JUPYTER_WF_PASS_ENV"
 _RUNNER = "jupyter_wf.services.runner_main"
 _SECRET_ENDINGS = ("_TOKEN", "_SECRET")
 _LOG_TAIL = 2_000
+#: Bytes of a folder's path in which sockets still fit: their paths end at 108 on Linux, at 104 elsewhere.
+_LONGEST_FOLDER = 80
 _log = logging.getLogger(__name__)
 
 
@@ -130,8 +134,10 @@ def start_notebook(
     }
     run = _record(store, run_id, notebook, content, bound, told, process)
     log = folder / "runner.log"
+    private = Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
     job = {
         "run_id": run_id,
+        "private": str(private),
         "executed": str(executed),
         "folder": str(notebook.path.parent),
         "notebook": str(told["notebook"]),
@@ -140,11 +146,15 @@ def start_notebook(
     try:
         runner = _spawn(settings, folder, log)
     except OSError as error:
+        shutil.rmtree(private, ignore_errors=True)
         _crash(store, run_id, process, f"the runner can't be started: {error}")
         raise
     _hand_over(runner, job, keep_open=foreground)
     watcher = threading.Thread(
-        target=_watch, args=(store, run_id, process, runner, log), name=f"jupyter-wf-runner-{run_id[:8]}", daemon=True
+        target=_watch,
+        args=(store, run_id, process, runner, log, private),
+        name=f"jupyter-wf-runner-{run_id[:8]}",
+        daemon=True,
     )
     watcher.start()
     return Launched(run=run, process=runner, executed=executed, log=log, watcher=watcher)
@@ -184,6 +194,11 @@ def _record(
     return store.get_run(run_id)
 
 
+def _short_folder() -> str | None:
+    """Return a folder for sockets, short enough for their paths: the system's own choice where that is."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER else "/tmp"
+
+
 def _spawn(settings: Settings, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
@@ -212,9 +227,12 @@ def _hand_over(runner: subprocess.Popen[bytes], job: dict[str, Any], *, keep_ope
             runner.stdin.close()
 
 
-def _watch(store: Store, run_id: str, process: ProcessInfo, runner: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for the runner's end; see to it that the run does not stay open then."""
+def _watch(
+    store: Store, run_id: str, process: ProcessInfo, runner: subprocess.Popen[bytes], log: Path, private: Path
+) -> None:
+    """Wait for the runner's end; see to it that neither its run stays open then nor its folder is left behind."""
     code = runner.wait()
+    shutil.rmtree(private, ignore_errors=True)
     try:
         if not store.get_run(run_id).state.is_closed():
             how = f"signal {-code}" if code < 0 else f"exit code {code}"

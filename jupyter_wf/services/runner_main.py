@@ -72,7 +72,13 @@ async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
         # As the Jupyter server does: what is run is known to the kernel by the notebook's name.
         "JPY_SESSION_NAME": job["notebook"],
     }
-    runner = NotebookRunner(live, executed=Path(job["executed"]), folder=Path(job["folder"]), environ=environ)
+    runner = NotebookRunner(
+        live,
+        executed=Path(job["executed"]),
+        folder=Path(job["folder"]),
+        environ=environ,
+        private=Path(job["private"]),
+    )
 
     def end(message: str) -> None:
         runner.stop(Outcome(type=StateType.CRASHED, message=message), now=True)

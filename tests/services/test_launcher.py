@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,13 @@ def runtime(wf_home: Path) -> Iterator[Runtime]:
     runtime = Runtime.open(Settings(home=wf_home), role="server")
     yield runtime
     runtime.close()
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def start(runtime: Runtime, path: Path, foreground: bool = False, **parameters: Any) -> Launched:
@@ -119,7 +129,10 @@ def test_a_runner_that_cannot_be_started_is_a_crash(
     assert run.state.type is StateType.CRASHED and "can't be started" in str(run.state.message)
 
 
-def test_a_killed_runner_takes_its_kernel_along(runtime: Runtime, tmp_path: Path) -> None:
+def test_a_killed_runner_takes_its_kernel_along(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Path
+) -> None:
+    monkeypatch.setattr(launcher, "_short_folder", lambda: str(short))
     launched = start(runtime, write_notebook(tmp_path / "n.ipynb", "print('first')", SLEEP))
     lines = until(lambda: [r for r in runtime.store.logs(launched.run.id) if r.message.isdigit()])
     pid = int(lines[0].message)
@@ -129,6 +142,7 @@ def test_a_killed_runner_takes_its_kernel_along(runtime: Runtime, tmp_path: Path
     assert run.state.type is StateType.CRASHED
     assert runtime.store.list_runs(RunFilter(root_id=run.id, states=("RUNNING",))).items == ()
     assert printed(read_cells(launched.executed)[0]) == "first\n", "what was done before is saved"
+    assert not list(short.iterdir())
 
 
 def test_without_its_lifeline_a_foreground_run_ends(runtime: Runtime, tmp_path: Path) -> None:
@@ -141,6 +155,27 @@ def test_without_its_lifeline_a_foreground_run_ends(runtime: Runtime, tmp_path: 
     assert run.state.message == "the command that started the run is gone"
     assert not is_running(pid)
     assert printed(read_cells(launched.executed)[0]).startswith(str(pid))
+
+
+def test_a_background_run_outlives_who_started_it(runtime: Runtime, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)\nprint('done')"
+    path = write_notebook(tmp_path / "n.ipynb", wait)
+    script = (
+        "import sys; from pathlib import Path; from jupyter_wf.engine.runtime import Runtime, load_settings\n"
+        "from jupyter_wf.services.launcher import launch_notebook\n"
+        "r = Runtime.open(load_settings(), role='server')\n"
+        "run = launch_notebook(r.store, r.settings, Path(sys.argv[1]), parameters={}, source={}, process=r.process)\n"
+        "print(run.id)\n"
+        "r.close()"
+    )
+    starter = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    run_id = starter.stdout.strip()
+    until(lambda: runtime.store.get_run(run_id).state.type is StateType.RUNNING)
+    gate.touch()
+    run = until(lambda: (r := runtime.store.get_run(run_id)).state.is_closed() and r)
+    assert run and run.state.type is StateType.COMPLETED
+    assert printed(read_cells(run.source["executed"])[0]) == "done\n"
 
 
 def test_a_request_cancels_a_run_in_another_process(runtime: Runtime, tmp_path: Path) -> None:
