@@ -97,7 +97,7 @@ class Screen:
         """Take a picture to look at; ``document`` makes it one of the documentation's where that was asked for."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         path = SHOTS / f"{name}.png"
-        (of or self.page).screenshot(path=path, animations="disabled")
+        (of or self.page).screenshot(path=path)
         if document and os.environ.get(REFRESH):
             IMAGES.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, IMAGES / path.name)

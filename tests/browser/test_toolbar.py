@@ -44,10 +44,11 @@ def test_unsaved_changes_are_what_runs(screen: Screen) -> None:
 
 def test_the_command_palette_and_the_file_browser_offer_it(screen: Screen) -> None:
     write_notebook(screen.lab.root / "offered.ipynb", *SOURCES)
-    screen.open()
+    screen.open("offered.ipynb", workspace="offered")
+    screen.kernel_ready()
     screen.run("apputils:activate-command-palette")
     palette = screen.page.locator(".lm-CommandPalette")
-    palette.locator("input").fill("workflow")
+    palette.locator("input").press_sequentially("workflow")
     expect(palette.get_by_text("Run Notebook as Workflow")).to_be_visible()
     screen.page.keyboard.press("Escape")
     screen.run("filebrowser:activate")
