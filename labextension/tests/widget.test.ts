@@ -110,6 +110,7 @@ describe('the RunView widget', () => {
     );
     expect(one('.wf-Badge').textContent).toBe('Running');
     expect(one('.wf-RunView-name').textContent).toBe('name-run');
+    expect(one('.wf-RunView-subtitle').hidden).toBe(true);
     expect(one('.wf-Progress-text').textContent).toBe('1/3');
     expect(one('.wf-RunView-elapsed').textContent).toBe('5 s');
     expect(rows().map(row => row.dataset.state)).toEqual(['COMPLETED', 'SCHEDULED']);
@@ -140,6 +141,12 @@ describe('the RunView widget', () => {
     expect(second.dataset.state).toBe('FAILED');
     expect(one('.wf-Badge')).toBe(badge);
     expect(document.activeElement).toBe(cancel);
+  });
+
+  it('names the flow and its run', () => {
+    mount(aView({ run: aRun('run', { flow_name: 'report' }) }));
+    expect(one('.wf-RunView-name').textContent).toBe('report');
+    expect(one('.wf-RunView-subtitle').textContent).toBe('name-run');
   });
 
   it('puts rows in the order of the snapshot and lets others go', () => {

@@ -7,7 +7,7 @@ import { isCancellable, isClosed, isRetryable } from '../draw/states';
 import { plain, valueText } from '../draw/text';
 import { formatDuration, formatMoment, formatRelative, spanBetween } from '../draw/time';
 import { Drawn } from './Drawn';
-import { runSubtitle, runTitle } from './names';
+import { runSubtitle, runTitle } from '../draw/names';
 
 /** What the header's buttons do. */
 export interface RunActions {

@@ -6,7 +6,7 @@ import { errorLine } from '../draw/text';
 import { isClosed, stateLabel } from '../draw/states';
 import { formatDuration, formatMoment, formatRelative, spanBetween } from '../draw/time';
 import { Drawn } from './Drawn';
-import { runSubtitle, runTitle } from './names';
+import { runSubtitle, runTitle } from '../draw/names';
 
 /** The height of a row in px; `panel.css` sets the same. */
 export const RUN_ROW_HEIGHT = 50;

@@ -2,7 +2,7 @@ import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { ErrorBox } from '../components/ErrorBox';
 import { LogView } from '../components/LogView';
-import { runTitle } from '../components/names';
+import { runTitle } from '../draw/names';
 import { ConnectionNotice, Problem } from '../components/Notices';
 import { type RunActions, RunHeader } from '../components/RunHeader';
 import { TaskTable } from '../components/TaskTable';

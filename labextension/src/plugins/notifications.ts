@@ -3,7 +3,7 @@ import { Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { RunJSON } from '../api/schema';
-import { runTitle } from '../components/names';
+import { runTitle } from '../draw/names';
 import { errorLine, plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
 import { IWorkflows } from './tokens';

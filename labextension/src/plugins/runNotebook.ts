@@ -6,7 +6,7 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { messageOf } from '../api/client';
 import { workflowIcon } from '../components/icons';
-import { runTitle } from '../components/names';
+import { runTitle } from '../draw/names';
 import { plain } from '../draw/text';
 import { IWorkflows } from './tokens';
 import { Commands } from './commands';

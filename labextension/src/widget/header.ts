@@ -2,6 +2,7 @@ import { drawBadge } from '../draw/badge';
 import { type Drawing, make, setAttribute, setText } from '../draw/drawing';
 import { drawError } from '../draw/error';
 import { attemptsText } from '../draw/attempts';
+import { runSubtitle, runTitle } from '../draw/names';
 import { drawProgress } from '../draw/progress';
 import { isCancellable, isClosed } from '../draw/states';
 import { plain } from '../draw/text';
@@ -21,6 +22,7 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
   const header = make('div', 'wf-RunView-header');
   const badge = drawBadge();
   const name = make('span', 'wf-RunView-name');
+  const subtitle = make('span', 'wf-RunView-subtitle');
   const attempts = make('span', 'wf-RunView-attempts');
   const progress = drawProgress();
   const elapsed = make('span', 'wf-RunView-elapsed');
@@ -40,7 +42,7 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
   cancel.type = retry.type = 'button';
   cancel.addEventListener('click', () => ask('cancel'));
   retry.addEventListener('click', () => ask('retry'));
-  header.append(badge.element, name, attempts, progress.element, elapsed, cancel, retry);
+  header.append(badge.element, name, subtitle, attempts, progress.element, elapsed, cancel, retry);
   element.append(header, error.element);
 
   const update = (value: HeaderView): void => {
@@ -49,7 +51,9 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
     const { run } = view;
     const span = spanBetween(run.started_at, run.ended_at, now);
     badge.update(run.state);
-    setText(name, plain(run.name));
+    setText(name, runTitle(run));
+    subtitle.hidden = runSubtitle(run) === '';
+    setText(subtitle, runSubtitle(run));
     setAttribute(name, 'title', `${plain(run.name)} (${run.id.slice(0, 8)})`);
     attempts.hidden = attemptsText(run) === '';
     setText(attempts, attemptsText(run) ? `attempt ${attemptsText(run)}` : '');

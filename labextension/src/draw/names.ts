@@ -1,5 +1,5 @@
 import type { RunJSON } from '../api/schema';
-import { plain } from '../draw/text';
+import { plain } from './text';
 
 /** What a run is a run of: its flow's, notebook's or task's name. */
 export function runTitle(run: RunJSON): string {
