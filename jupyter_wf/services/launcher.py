@@ -118,12 +118,9 @@ def start_notebook(
     arguments = notebook_arguments(notebook)
     bound = arguments.bind(parameters)
     run_id = new_id()
-    folder = settings.runs / run_id
-    executed = folder / f"{path.stem}.ipynb"
-    settings.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
     content = inject(notebook, arguments, bound)
-    write_atomically(executed, json.dumps(content, indent=1))
+    executed = _lay_out(settings.runs / run_id, notebook, content)
+    folder = executed.parent
     told = {
         "notebook": str(path),
         "path": str(notebook.path),
@@ -158,6 +155,15 @@ def start_notebook(
     )
     watcher.start()
     return Launched(run=run, process=runner, executed=executed, log=log, watcher=watcher)
+
+
+def _lay_out(folder: Path, notebook: NotebookSource, content: dict[str, Any]) -> Path:
+    """Make the run's folder with the copy of the notebook that will be executed; return the copy's path."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    executed = folder / f"{notebook.path.stem}.ipynb"
+    write_atomically(executed, json.dumps(content, indent=1))
+    return executed
 
 
 def _record(
