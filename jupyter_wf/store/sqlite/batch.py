@@ -35,7 +35,6 @@ _LOAD_RUN = (
     "WHERE id=?"
 )
 _KEEP_RESULT = "INSERT OR REPLACE INTO results (key, run_id, expires_at, format, data) VALUES (?, ?, ?, ?, ?)"
-_NUMBERS = "SELECT r.n, coalesce((SELECT n FROM runs WHERE id = r.root_id), r.n) FROM runs r WHERE r.id=?"
 
 
 class Applied(NamedTuple):
@@ -230,23 +229,31 @@ class _Writing:
         return run
 
     def _find(self, run_id: str) -> tuple[int, int] | None:
-        """Return the numbers of a run and of its root."""
+        """Return the numbers of a run and of its root (of itself, where the root is not in this file)."""
         found = self._numbers.get(run_id)
         if found is not None:
             return found
-        # A run of this batch: not remembered, because the batch may yet be rolled back.
+        # Runs of this batch are not remembered, because it may yet be rolled back.
         created = self._created.get(run_id)
         if created is not None:
-            entry, run = created
-            root = self._find(entry.root_id) if entry.root_id != run_id else None
-            return run.n, root[0] if root else run.n
-        row = self._connection.execute(_NUMBERS, (run_id,)).fetchone()
-        if row is None:
-            return None
-        if len(self._numbers) > _REMEMBERED:
-            self._numbers.clear()
-        self._numbers[run_id] = row
-        return row[0], row[1]
+            n, root_id = created[1].n, created[0].root_id
+        else:
+            row = self._connection.execute("SELECT n, root_id FROM runs WHERE id=?", (run_id,)).fetchone()
+            if row is None:
+                return None
+            n, root_id = row
+        if root_id == run_id:
+            root: int | None = n
+        elif root_id in self._created:
+            root = self._created[root_id][1].n
+        else:
+            row = self._connection.execute("SELECT n FROM runs WHERE id=?", (root_id,)).fetchone()
+            root = row and row[0]
+        if root is not None and created is None:
+            if len(self._numbers) > _REMEMBERED:
+                self._numbers.clear()
+            self._numbers[run_id] = n, root
+        return n, n if root is None else root
 
     # -- statements ----------------------------------------------------------------------------------------------
 

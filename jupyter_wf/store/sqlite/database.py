@@ -114,7 +114,7 @@ class Database:
 
     def reset_writer(self) -> None:
         """Close the writing connection; the next write opens another."""
-        with self._writer.lock, translated(self.path):
+        with translated(self.path), self.gate.held(), self._writer.lock:
             self._writer.close()
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ _CORRUPT, _NOTADB = 11, 26
 _READONLY_DBMOVED = 8 | (4 << 8)
 #: BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL: may go away by themselves.
 _TRANSIENT = frozenset((5, 6, 7, 8, 9, 10, 13, 14, 15))
+#: IOERR, CANTOPEN, PROTOCOL.
+_BY_CONNECTION = frozenset((10, 14, 15))
 _HINTS = {
     5: "another process has held the write lock for too long",
     8: "the file or its folder is read-only",
@@ -34,7 +36,14 @@ _HINTS = {
 
 
 class TransientError(StoreError):
-    """The state file can't be written or read now, but nothing is lost: the same again may work later."""
+    """The state file can't be written or read now, but nothing is lost: the same again may work later.
+
+    ``by_connection`` is true where a new connection may help.
+    """
+
+    def __init__(self, message: str, *, by_connection: bool = False) -> None:
+        super().__init__(message)
+        self.by_connection = by_connection
 
 
 def connect(path: Path, *, read_only: bool, busy_seconds: float) -> sqlite.Connection:
@@ -74,7 +83,8 @@ def _translate(path: Path, error: sqlite.Error) -> Exception:
         return StoreError(f"the state file {path} was moved or removed while it was open; restart this process")
     if primary in _TRANSIENT:
         hint = _HINTS.get(primary)
-        return TransientError(f"the state file {path} can't be used now: {error}{f' ({hint})' if hint else ''}")
+        text = f"the state file {path} can't be used now: {error}{f' ({hint})' if hint else ''}"
+        return TransientError(text, by_connection=primary in _BY_CONNECTION)
     if isinstance(error, sqlite.ProgrammingError) and "closed" in str(error):
         return StoreError(f"the store {path} is closed; open it again with open_store")
     return error

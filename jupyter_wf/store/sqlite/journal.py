@@ -290,9 +290,8 @@ class SqliteJournal:
                 if batch:
                     self._commit(batch)
             except BaseException:
-                if job is not None:
-                    # It fails with the others that wait, once nothing new is taken.
-                    queue.appendleft(job)
+                # They fail with the others that wait, once nothing new is taken.
+                queue.extendleft([*([job] if job else []), *reversed(batch)])
                 raise
             if job is not None:
                 job.run()
@@ -316,8 +315,9 @@ class SqliteJournal:
                 else:
                     self._closing.wait(delay)
                 delay = min(delay * 2, _LONGEST_RETRY)
-                with suppress(StoreError):
-                    self._database.reset_writer()
+                if error.by_connection:
+                    with suppress(StoreError):
+                        self._database.reset_writer()
             except StoreError:
                 raise
             except Exception as error:
@@ -354,7 +354,7 @@ class SqliteJournal:
 
     def _stop(self, error: StoreError) -> None:
         lost = sum(not isinstance(item, _Job) for item in self._queue)
-        _log.error("the journal of %s has stopped (%d entries were waiting): %s", self._database.path, lost, error)
+        _log.error("the journal of %s has stopped, %d entries are lost: %s", self._database.path, lost, error)
         self._failure = error
         self._refusing = self._ended = True
         self._fail_waiting()
