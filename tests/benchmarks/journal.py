@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -75,9 +74,7 @@ def report(name: str, make: Callable[[int, str, str], list[Entry]], count: int) 
             spent.append(measure(store, make(count, root, owner.id), count))
             store.close()
     thread, append = (median(each) for each in zip(*spent, strict=True))
-    print(
-        f"{name:8} {thread:6.1f} µs on the journal's thread, {append:6.2f} µs an append ({threading.active_count()} threads)"
-    )
+    print(f"{name:8} {thread:6.1f} µs on the journal's thread, {append:6.2f} µs an append")
 
 
 def main() -> None:
