@@ -28,7 +28,7 @@ NEW = State(type=StateType.SCHEDULED, name="New")
 _LONGEST_TRACEBACK = 20_000
 _LONGEST_MESSAGE = 2_000
 #: Frames of these are left out of a stored traceback.
-_OURS = ("jupyter_wf.engine.", "jupyter_wf.executors.", "jupyter_wf.tasks", "jupyter_wf.flows")
+_OURS = tuple(f"jupyter_wf.{part}" for part in ("engine.", "executors.", "tasks", "flows", "ipython.", "notebook."))
 
 
 def run_error(error: BaseException) -> RunError:

@@ -89,6 +89,9 @@ class Runtime:
                 if not self._registered:
                     self.store.register(self.process)
                     self._registered = True
+                    # What is registered last is called first: the runs are closed before the journal is.
+                    atexit.unregister(_holder.close)
+                    atexit.register(_holder.close)
                 self._journal = self.store.journal()
         return self._journal
 
@@ -299,7 +302,6 @@ class _Holder:
 
 
 _holder = _Holder()
-atexit.register(_holder.close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_holder.forget)
 

@@ -16,9 +16,10 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.fingerprints -> cloudpickle": "only inputs of an unknown kind are hashed by their pickle",
     "jupyter_wf.store.blobs -> cloudpickle": "only values that are not JSON are stored as a pickle",
     "jupyter_wf.engine.futures -> jupyter_wf.engine.asynchronous": "only those who await pay for asyncio",
-    "jupyter_wf.engine.runtime -> jupyter_wf.engine.asynchronous": "only the next attempt of an asynchronous run needs it",
+    "jupyter_wf.engine.runtime -> jupyter_wf.engine.asynchronous": "only a later attempt of async work needs it",
     "jupyter_wf.engine.submit -> jupyter_wf.engine.asynchronous": "only submitted async tasks need it",
     "jupyter_wf.tasks -> jupyter_wf.engine.asynchronous": "only async tasks pay for asyncio, 30 ms",
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.executors.registry -> importlib.metadata": "30 ms that nobody needs who uses our own executors",
+    "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
 }

@@ -14,6 +14,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.task_runners import SequentialTaskRunner, ThreadPoolTaskRunner
+from tests.waiting import until
 
 Runs = Callable[[], list[Run]]
 
@@ -188,11 +189,8 @@ def test_a_request_cancels_one_task_only(runtime: Runtime, runs: Runs) -> None:
     @flow
     def outer() -> str:
         def ask() -> None:
-            while True:
-                children = [run for run in runs() if run.task_name == "stuck" and run.state.is_running()]
-                if children:
-                    runtime.store.request(children[0].id, "cancel")
-                    return
+            (child,) = until(lambda: [run for run in runs() if run.task_name == "stuck" and run.state.is_running()])
+            runtime.store.request(child.id, "cancel")
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -240,9 +238,8 @@ def test_a_request_to_retry_cuts_the_wait_short(runtime: Runtime, runs: Runs) ->
         return 5
 
     def ask() -> None:
-        while not (found := [run for run in runs() if run.state.name == "AwaitingRetry"]):
-            pass
-        runtime.store.request(found[0].id, "retry")
+        (waiting,) = until(lambda: [run for run in runs() if run.state.name == "AwaitingRetry"])
+        runtime.store.request(waiting.id, "retry")
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -267,9 +264,8 @@ def test_a_request_to_retry_an_ended_run_makes_its_next_attempt(runtime: Runtime
     (run,) = runs()
     runtime.store.request(run.id, "retry")
     assert again.wait(30)
-    while not (now := runs()[0]).state.is_completed():
-        pass
-    assert now.attempt == 2
+    until(lambda: runs()[0].state.is_completed())
+    assert runs()[0].attempt == 2
 
 
 def test_ctrl_c_cancels_everything_and_the_next_call_works(runs: Runs) -> None:
@@ -288,8 +284,7 @@ def test_ctrl_c_cancels_everything_and_the_next_call_works(runs: Runs) -> None:
         stuck()
 
     def interrupt() -> None:
-        while len([run for run in runs() if run.state.is_running()]) < 4:
-            pass
+        until(lambda: len([run for run in runs() if run.state.is_running()]) == 4)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
 
     asking = threading.Thread(target=interrupt)

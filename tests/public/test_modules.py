@@ -1,0 +1,89 @@
+"""The public modules: Prefect's names are where its users look for them."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+
+import pytest
+
+import jupyter_wf
+from jupyter_wf.executors.registry import executor_names, make_executor
+from jupyter_wf.futures import PrefectFuture, RunFuture
+from jupyter_wf.states import Completed, Failed, get_state_exception
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("jupyter_wf", ["flow", "task", "Flow", "Task", "State", "get_run_logger"]),
+        ("jupyter_wf.states", ["Completed", "Failed", "Crashed", "Cancelled", "Pending", "Running", "Scheduled"]),
+        ("jupyter_wf.futures", ["PrefectFuture", "wait", "as_completed"]),
+        ("jupyter_wf.cache_policies", ["DEFAULT", "INPUTS", "TASK_SOURCE", "RUN_ID", "FLOW_PARAMETERS", "NO_CACHE"]),
+        ("jupyter_wf.task_runners", ["ThreadPoolTaskRunner", "TaskRunner"]),
+        ("jupyter_wf.logging", ["get_run_logger"]),
+        ("jupyter_wf.tasks", ["task", "Task"]),
+        ("jupyter_wf.flows", ["flow", "Flow"]),
+    ],
+)
+def test_names(module: str, names: list[str]) -> None:
+    found = importlib.import_module(module)
+    assert set(names) <= set(found.__all__)
+    assert all(hasattr(found, name) for name in found.__all__)
+    assert set(names) <= set(dir(found))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_like_that"):
+        jupyter_wf.nothing_like_that  # noqa: B018
+    assert PrefectFuture is RunFuture
+
+
+@pytest.mark.parametrize(
+    ("maker", "type_", "name"),
+    [
+        ("Scheduled", "SCHEDULED", "Scheduled"),
+        ("Late", "SCHEDULED", "Late"),
+        ("AwaitingRetry", "SCHEDULED", "AwaitingRetry"),
+        ("Pending", "PENDING", "Pending"),
+        ("Running", "RUNNING", "Running"),
+        ("Retrying", "RUNNING", "Retrying"),
+        ("Paused", "PAUSED", "Paused"),
+        ("Suspended", "PAUSED", "Suspended"),
+        ("Cancelling", "CANCELLING", "Cancelling"),
+        ("Cancelled", "CANCELLED", "Cancelled"),
+        ("Completed", "COMPLETED", "Completed"),
+        ("Failed", "FAILED", "Failed"),
+        ("TimedOut", "FAILED", "TimedOut"),
+        ("Crashed", "CRASHED", "Crashed"),
+    ],
+)
+def test_makers_of_states(maker: str, type_: str, name: str) -> None:
+    state = getattr(importlib.import_module("jupyter_wf.states"), maker)("why")
+    assert (state.type.value, state.name, state.message) == (type_, name, "why")
+    assert state.timestamp.tzinfo is not None
+    assert str(state) == f"{name}(why)"
+
+
+def test_state_exceptions() -> None:
+    error = KeyError("k")
+    assert get_state_exception(Failed(data=error)) is error
+    with pytest.raises(ValueError, match="not a failure"):
+        get_state_exception(Completed(data=1))
+    with pytest.raises(TypeError, match="nonsense"):
+        Completed(nonsense=1)
+
+
+def test_executors_by_name() -> None:
+    from contextlib import ExitStack
+
+    assert {"inline", "thread"} <= set(executor_names())
+    with pytest.raises(ValueError, match="quantum"):
+        make_executor("quantum", 1)
+    for name in ("inline", "thread"):
+        executor = make_executor(name, 2)
+        done = threading.Event()
+        with ExitStack() as stack:
+            executor.start(stack)
+            executor.spawn(done.set)
+            assert done.wait(30)
