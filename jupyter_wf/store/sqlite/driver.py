@@ -59,6 +59,7 @@ def connect(path: Path, *, read_only: bool, busy_seconds: float) -> sqlite.Conne
             connection.execute("PRAGMA query_only=ON")
         else:
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA cache_size=-8000")
     except BaseException:
         connection.close()
         raise
