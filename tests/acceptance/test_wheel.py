@@ -64,22 +64,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, plain_path: str) -> Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name)
     assert not (source / "jupyter_wf/labextension").exists()
-    modules = ROOT / "labextension/node_modules"
-    if modules.exists():  # hard links: what is already here need not be unpacked again
-        shutil.copytree(modules, source / "labextension/node_modules", symlinks=True, copy_function=_link)
     environment = {**os.environ, "PATH": plain_path}
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), str(source)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     (built,) = (folder / "dist").iterdir()
     return built
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
 
 
 @dataclass(frozen=True)

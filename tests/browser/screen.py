@@ -92,6 +92,7 @@ class Screen:
         """Change to the ``light`` or the ``dark`` theme and wait until it is there."""
         self.run("apputils:change-theme", {"theme": _THEMES[name]})
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", _THEMES[name])
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
     def shot(self, name: str, *, of: Locator | None = None, document: bool = False) -> Path:
         """Take a picture to look at; ``document`` makes it one of the documentation's where that was asked for."""

@@ -1,22 +1,27 @@
-"""The view below a ``%%task`` cell, live in JupyterLab."""
+"""The view below a cell, live in JupyterLab, and what it leaves behind."""
 
 from __future__ import annotations
-
-import re
 
 from playwright.sync_api import Locator, expect
 
 from tests.browser.programs import WAIT, write_notebook
 from tests.browser.screen import Screen
 
+EVIL = "<img src=x onerror=\"document.title='owned'\">"
+
 
 def open_and_run(screen: Screen, name: str, *cells: str) -> Locator:
-    """Write a notebook, open it, run all of it; return the place of the first view."""
+    """Write a notebook, open it, run all of it; return the place of the first live view."""
     write_notebook(screen.lab.root / f"{name}.ipynb", *cells)
     screen.open(f"{name}.ipynb", workspace=name)
     screen.kernel_ready()
     screen.run("notebook:run-all-cells")
     return screen.page.locator(".wf-RunView").first
+
+
+def left_behind(screen: Screen) -> Locator:
+    """Return the place of the first static form: what a notebook keeps of a run that has ended."""
+    return screen.page.locator("table.jupyter-wf-run").first
 
 
 def test_view_follows_a_task_through_its_retry(screen: Screen) -> None:
@@ -32,20 +37,20 @@ def test_view_follows_a_task_through_its_retry(screen: Screen) -> None:
     )
     expect(view).to_have_attribute("data-state", "RUNNING")
     expect(view).to_contain_text("2/2")
-    expect(view).to_contain_text("try 2")
+    expect(screen.page.locator(".jp-OutputArea-output").filter(has_text="try 2")).to_be_visible()
     elapsed = view.locator(".wf-RunView-elapsed")
     before = elapsed.inner_text()
     expect(elapsed).not_to_have_text(before)
-    screen.shot("widget-running-light", of=view)
+    for theme in ("light", "dark"):
+        screen.theme(theme)
+        screen.shot(f"widget-running-{theme}")
+    screen.theme("light")
 
     (screen.lab.root / "widget-go").touch()
-    expect(view).to_have_attribute("data-state", "COMPLETED")
-    expect(view.locator(".wf-Badge").first).to_contain_text("Completed")
-    expect(view.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(left_behind(screen)).to_contain_text("✓ Completed")
+    expect(view).to_have_count(0)
     expect(screen.page.get_by_text("the answer is 42")).to_be_visible()
-    screen.shot("widget-light")
-    screen.theme("dark")
-    screen.shot("widget-dark")
+    screen.shot("widget-completed-light")
 
 
 def test_cancel_below_a_cell_stops_it_and_the_next_cell_works(screen: Screen) -> None:
@@ -56,55 +61,69 @@ def test_cancel_below_a_cell_stops_it_and_the_next_cell_works(screen: Screen) ->
         "%%task endless\nprint('going')\n" + WAIT.format(gate="never"),
     )
     expect(view).to_have_attribute("data-state", "RUNNING")
-    expect(view).to_contain_text("going")
     view.get_by_role("button", name="Cancel").click()
-    expect(view).to_have_attribute("data-state", "CANCELLED")
-    screen.add_and_run_cell("print(6 * 7)")
-    expect(screen.page.locator(".jp-OutputArea-output", has_text=re.compile(r"^\s*42\s*$"))).to_be_visible()
+    expect(left_behind(screen)).to_contain_text("Cancelled")
+    screen.add_and_run_cell("print('the answer is', 6 * 7)")
+    expect(screen.page.get_by_text("the answer is 42")).to_be_visible()
     screen.shot("widget-cancelled-light")
 
 
 def test_retry_below_a_cell_runs_it_again(screen: Screen) -> None:
-    view = open_and_run(
+    open_and_run(
         screen,
         "widget-fails",
         "%load_ext jupyter_wf\nfrom pathlib import Path",
         "%%task fragile\nif not Path('mended').exists():\n    raise RuntimeError('nobody has mended it')",
     )
-    expect(view).to_have_attribute("data-state", "FAILED")
-    expect(view).to_contain_text("nobody has mended it")
-    screen.shot("widget-failed-light")
-    screen.theme("dark")
-    screen.shot("widget-failed-dark")
+    expect(left_behind(screen)).to_contain_text("✗ Failed")
+    expect(left_behind(screen)).to_contain_text("nobody has mended it")
+    for theme in ("dark", "light"):
+        screen.theme(theme)
+        screen.shot(f"widget-failed-{theme}")
     (screen.lab.root / "mended").touch()
-    view.get_by_role("button", name="Retry").click()
-    expect(view).to_have_attribute("data-state", "COMPLETED")
+    left_behind(screen).get_by_role("button", name="Retry").click()
+    expect(left_behind(screen)).to_contain_text("✓ Completed")
 
 
 def test_tasks_of_a_flow_are_rows(screen: Screen) -> None:
+    wait = WAIT.format(gate="squares-go").replace("\n", "\n    ")
     view = open_and_run(
         screen,
         "widget-flow",
         "%load_ext jupyter_wf\nfrom jupyter_wf import flow, task",
-        "@task\ndef square(n):\n    return n * n\n\n@flow\ndef squares(upto):\n"
-        "    futures = [square.submit(n) for n in range(upto)]\n    return sum(f.result() for f in futures)\n"
-        "squares(5)",
+        "@task(log_prints=True)\ndef square(n):\n    print('squaring', n)\n    return n * n\n\n"
+        f"@task\ndef hold():\n    {wait}\n\n"
+        "@flow\ndef squares(upto):\n    futures = [square.submit(n) for n in range(upto)]\n    hold()\n"
+        "    return sum(future.result() for future in futures)\n\nsquares(5)",
     )
-    expect(view).to_have_attribute("data-state", "COMPLETED")
-    expect(view.locator(".wf-TaskRow")).to_have_count(5)
     expect(view.locator(".wf-TaskRow[data-state=COMPLETED]")).to_have_count(5)
-    screen.shot("widget-flow-light", of=view)
+    expect(view.locator(".wf-TaskRow[data-state=RUNNING]")).to_contain_text("hold")
+    expect(view.locator(".wf-TaskRow").filter(has_text="squaring 3")).to_be_visible()
+    for theme in ("light", "dark"):
+        screen.theme(theme)
+        screen.shot(f"widget-flow-{theme}")
+    screen.theme("light")
+    (screen.lab.root / "squares-go").touch()
+    expect(left_behind(screen)).to_contain_text("✓ Completed")
+    expect(left_behind(screen)).to_contain_text("6 of 6 tasks")
+    expect(screen.page.locator(".jp-OutputArea-output").filter(has_text="30").last).to_be_visible()
+    screen.shot("widget-flow-completed-light")
 
 
 def test_text_of_a_run_is_text(screen: Screen) -> None:
-    evil = "<img src=x onerror=\"document.title='owned'\">"
     view = open_and_run(
         screen,
         "widget-evil",
-        "%load_ext jupyter_wf",
-        f"%%task markup\nprint({evil!r})\nraise ValueError({evil!r})",
+        "%load_ext jupyter_wf\nfrom jupyter_wf import flow, task",
+        f"evil = {EVIL!r}\n\n"
+        "@task(name=evil, log_prints=True)\ndef shout():\n    print(evil)\n    raise ValueError(evil)\n\n"
+        "@flow(name=evil)\ndef loud():\n    shout(return_state=True)\n    "
+        + WAIT.format(gate="evil-go").replace("\n", "\n    ")
+        + "\nloud()",
     )
-    expect(view).to_have_attribute("data-state", "FAILED")
-    expect(view).to_contain_text("onerror")
-    assert view.locator("img").count() == 0
+    expect(view.locator(".wf-TaskRow[data-state=FAILED]")).to_contain_text("onerror")
+    assert screen.page.locator(".jp-OutputArea img").count() == 0
+    (screen.lab.root / "evil-go").touch()
+    expect(left_behind(screen)).to_contain_text("onerror")
+    assert screen.page.locator(".jp-OutputArea img").count() == 0
     assert "owned" not in screen.page.title()
