@@ -83,6 +83,7 @@ class RunJSON(TypedDict):
     ended_at: str | None
     progress: ProgressJSON | None
     error: RunErrorJSON | None
+    can_retry: bool
 
 
 class RunPageJSON(TypedDict):
@@ -219,6 +220,7 @@ def encode_run(run: Run) -> RunJSON:
         "ended_at": _iso(run.ended_at),
         "progress": _encode_progress(run.progress),
         "error": _encode_error(run.error),
+        "can_retry": run.can_retry,
     }
 
 

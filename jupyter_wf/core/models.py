@@ -57,6 +57,7 @@ class Run:
     its type). ``source`` says where it came from: ``notebook`` (path as given), ``executed`` (absolute path of the
     executed notebook), ``folder``, ``cell`` (index from 0), ``target`` (``file.py:flow``).
     ``process_id`` is the owner's `ProcessInfo.id`. ``progress`` is only filled for runs that can have children.
+    ``can_retry`` tells whether a request to try it again can be carried out: somebody must still be there to do it.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Run:
     error: RunError | None = None
     process_id: str | None = None
     progress: Progress | None = None
+    can_retry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

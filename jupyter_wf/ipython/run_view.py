@@ -31,6 +31,10 @@ def _read(path: Path) -> str:
     return path.read_text("utf-8") if path.is_file() else ""
 
 
+def _as_sent(_: Any, subshell_id: str | None) -> str | None:
+    return subshell_id
+
+
 class _Asking(anywidget.AnyWidget):
     """A widget whose buttons ask for something by a custom message ``{"type": …, "run_id": …}``."""
 
@@ -38,6 +42,16 @@ class _Asking(anywidget.AnyWidget):
         super().__init__(**traits)
         self._ask = ask
         self.on_msg(self._on_message)
+
+    def open(self) -> None:
+        """Make the widget known to the page, and let its clicks arrive beside a cell that is running.
+
+        ipykernel 7.4 hands what a page says to the subshell that last wrote to the widget; that is the running cell's,
+        so a click would wait for the cell. JupyterLab sends a click to a subshell of its own: let it go there.
+        """
+        super().open()
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = _as_sent
 
     def close(self) -> None:
         """Close the widget and its layout, which ipywidgets would keep."""

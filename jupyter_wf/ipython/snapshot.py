@@ -162,7 +162,7 @@ class RunTree:
         root = self._nodes[self.root_id]
         shown = self._chosen()
         return {
-            "run": _run_json(root),
+            "run": _run_json(root, can_retry=can_retry and root.is_closed),
             "tasks": [_row(node) for node in shown],
             "more": len(self._order) - len(shown),
             "progress": _progress(root),
@@ -240,7 +240,7 @@ def _row(node: _Node) -> Row:
     }
 
 
-def _run_json(node: _Node) -> RunJSON:
+def _run_json(node: _Node, *, can_retry: bool) -> RunJSON:
     created, row = node.created, _row(node)
     return {
         "id": created.run_id,
@@ -262,4 +262,5 @@ def _run_json(node: _Node) -> RunJSON:
         "ended_at": row["ended_at"],
         "progress": row["progress"],
         "error": row["error"],
+        "can_retry": can_retry,
     }

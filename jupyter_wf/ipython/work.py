@@ -64,7 +64,9 @@ def make_work(
     )
     piece = _Body(body=body, namespace=shell.user_ns)
     function: Callable[[], Any] = piece.run_async if body.is_async else piece.run
-    return _wrap(kind, function, options)
+    # A cell is one task, not one of many calls: its runs bear its name without a number.
+    named = {"task_run_name": source.head.name} if kind == "task" else {}
+    return _wrap(kind, function, {**options, **named})
 
 
 def define(

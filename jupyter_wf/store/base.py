@@ -113,9 +113,9 @@ class Store(Protocol):
     def request(self, run_id: str, kind: RequestKind) -> Request:
         """Write down, and commit, that somebody wants ``kind`` of the run.
 
-        A second one while the first is open returns the first. A ``cancel`` of a run whose owner is gone, or which
-        nobody owns yet, is carried out at once, children included. Raises `RunNotFound`, `RunFinished` where there is
-        nothing left to cancel, or nothing that failed to retry.
+        A second one while the first is open returns the first. A ``cancel`` of a run which nobody owns yet is carried
+        out at once, children included. Raises `RunNotFound`, and `RunFinished` where there is nothing left to cancel
+        (a run whose owner is dead is CRASHED), nothing that failed to retry, or nobody left to retry it.
         """
 
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:

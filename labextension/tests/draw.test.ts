@@ -3,14 +3,7 @@ import { drawBadge } from '../src/draw/badge';
 import { barSpan, drawBar } from '../src/draw/bar';
 import { drawError } from '../src/draw/error';
 import { countsText, drawProgress, progressText } from '../src/draw/progress';
-import {
-  isCancellable,
-  isClosed,
-  isRetryable,
-  isUsual,
-  STATE_TYPES,
-  stateLabel
-} from '../src/draw/states';
+import { isCancellable, isClosed, isUsual, STATE_TYPES, stateLabel } from '../src/draw/states';
 import { errorLine, firstLine, lastLine, plain, valueText } from '../src/draw/text';
 import {
   formatClock,
@@ -117,9 +110,6 @@ describe('states', () => {
     expect(isCancellable(state('RUNNING'))).toBe(true);
     expect(isCancellable(state('CANCELLING'))).toBe(false);
     expect(isCancellable(state('COMPLETED'))).toBe(false);
-    expect(
-      ['FAILED', 'CRASHED', 'CANCELLED', 'COMPLETED'].map(type => isRetryable(state(type)))
-    ).toEqual([true, true, true, false]);
     expect(isUsual(state('RUNNING'))).toBe(true);
     expect(isUsual(state('SCHEDULED', 'AwaitingRetry'))).toBe(false);
     expect(stateLabel(state('SCHEDULED', 'AwaitingRetry'))).toBe('Awaiting retry');

@@ -31,6 +31,7 @@ export function aRun(
     ended_at: ['COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED'].includes(type) ? at(when) : null,
     progress: null,
     error: null,
+    can_retry: false,
     ...changes
   };
 }

@@ -163,8 +163,14 @@ describe('the run page', () => {
     expect((screen.getByText('Cancelling…') as HTMLButtonElement).disabled).toBe(true);
   });
 
-  it("retries what failed, and shows the server's words when it can't be", async () => {
+  it('does not offer a retry that nobody is left to make', async () => {
     server.runs = [aRun('root', { error }, 'FAILED')];
+    await show();
+    expect(screen.queryByText('Retry')).toBeNull();
+  });
+
+  it("retries what failed, and shows the server's words when it can't be", async () => {
+    server.runs = [aRun('root', { error, can_retry: true }, 'FAILED')];
     await show();
     expect(text('.jp-WfError-line')).toBe('ValueError: no rows');
     expect(screen.queryByText('Cancel')).toBeNull();

@@ -259,3 +259,16 @@ def test_who_cannot_be_judged_is_left_alone(store: Store) -> None:
     assert store.get_run(run_id).state.type == "RUNNING"
     assert store.reap(foreign.tick()) == []
     assert store.request(run_id, "cancel").outcome is None
+
+
+def test_a_retry_is_offered_where_somebody_is_there_to_make_it(store: Store, maker: Maker) -> None:
+    failed = maker.run("FAILED")
+    waiting = maker.run("RUNNING", parent=maker.run("RUNNING"))
+    maker.state(waiting, "SCHEDULED", "AwaitingRetry")
+    offered = {failed, waiting, maker.run("CANCELLED")}
+    others = {maker.run("COMPLETED"), maker.run("RUNNING"), maker.run("FAILED", parent=maker.run("RUNNING"))}
+    others.add(Maker(store, dead_process()).run("FAILED"))
+    runs = store.get_runs(offered | others)
+    assert {run_id for run_id, run in runs.items() if run.can_retry} == offered
+    for run_id in offered:
+        assert store.request(run_id, "retry").kind == "retry"

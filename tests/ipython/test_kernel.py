@@ -49,7 +49,7 @@ def test_a_short_run_gets_no_widget(kernel: Kernel) -> None:
     assert (reply.value, reply.stdout) == ("21", "working\n")
     assert all(WIDGET not in view for view in reply.views)
     assert set(reply.views[-1]) == {"text/html", "text/plain"}
-    assert "✓ Task run load-0 · Completed" in reply.views[-1]["text/plain"]
+    assert "✓ Task run load · Completed" in reply.views[-1]["text/plain"]
     displayed = [content["transient"]["display_id"] for kind, content in reply.messages if "display_data" in kind]
     assert len(set(displayed)) == 1
     assert next(kind for kind, _ in reply.messages if "display_data" in kind) == "display_data"
@@ -84,7 +84,7 @@ def test_a_longer_run_is_watched_and_ends_static(kernel: Kernel, tmp_path: Path)
 def test_the_stop_button(kernel: Kernel, wait: str) -> None:
     message = kernel.send(f"%%task stopped\nleft = 1\nprint('begun')\n{wait}")
     kernel.collect(message, printed)
-    running(kernel, "stopped-0")
+    running(kernel, "stopped")
     kernel.manager.interrupt_kernel()
     reply = kernel.collect(message)
     assert reply.of("error")[0]["ename"] == "KeyboardInterrupt"
@@ -109,7 +109,7 @@ def test_the_stop_button_closes_a_flows_children(kernel: Kernel) -> None:
 def test_cancel_from_elsewhere(kernel: Kernel) -> None:
     message = kernel.send("%%task elsewhere\nprint('begun')\nimport time\ntime.sleep(60)")
     kernel.collect(message, printed)
-    kernel.store.request(running(kernel, "elsewhere-0").id, "cancel")
+    kernel.store.request(running(kernel, "elsewhere").id, "cancel")
     reply = kernel.collect(message)
     assert reply.of("error")[0]["ename"] == "CancelledRun"
     assert kernel.newest().state.name == "Cancelled"
@@ -187,7 +187,7 @@ def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path) 
             client.execute_cell(cell, index)
         client.kc.stop_channels()
         (run,) = kernel.runs()
-    assert (run.name, run.parent_id, run.root_id, run.source) == ("half-0", "flow-1", "flow-1", {"cell": 1})
+    assert (run.name, run.parent_id, run.root_id, run.source) == ("half", "flow-1", "flow-1", {"cell": 1})
     view, value = notebook.cells[1].outputs
     assert set(view["data"]) == {"text/html", "text/plain"}
     assert "Completed" in view["data"]["text/plain"]

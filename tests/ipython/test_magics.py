@@ -18,10 +18,10 @@ def test_a_task_cell_reads_writes_and_displays(ip: Any, capsys: pytest.CaptureFi
     assert ip.ok("%%task load\n_half = base // 2\nrows = [_half] * 2\nsum(rows)") == 20
     assert ip.namespace["rows"] == [10, 10]
     assert "_half" not in ip.namespace
-    assert ip.states() == [("task", "load-0", "Completed")]
+    assert ip.states() == [("task", "load", "Completed")]
     out = capsys.readouterr().out
     assert re.search(r"Out\[\d+\]: 20", out)
-    assert "✓ Task run load-0 · Completed" in out
+    assert "✓ Task run load · Completed" in out
 
 
 def test_the_output_history_is_kept(ip: Any) -> None:
@@ -58,7 +58,7 @@ def test_a_time_out_fails_the_task(ip: Any) -> None:
     result = ip.run("%%task slow --timeout 0.05\nx = 1\nimport time\ntime.sleep(30)")
     assert isinstance(result.error_in_exec, TimeoutError)
     assert "x" not in ip.namespace
-    assert ip.states() == [("task", "slow-0", "TimedOut")]
+    assert ip.states() == [("task", "slow", "TimedOut")]
     assert ip.ok("1 + 1") == 2
 
 
@@ -229,7 +229,7 @@ def test_a_callable_flow(ip: Any) -> None:
 def test_an_interrupt_cancels_the_task(ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
     result = ip.run("%%task stop\nx = 1\nraise KeyboardInterrupt")
     assert isinstance(result.error_in_exec, KeyboardInterrupt)
-    assert ip.states() == [("task", "stop-0", "Cancelled")]
+    assert ip.states() == [("task", "stop", "Cancelled")]
     assert "x" not in ip.namespace
     assert "jupyter_wf/" not in capsys.readouterr().out
 
@@ -252,8 +252,8 @@ def test_wf_runs_and_cancel(ip: Any, capsys: pytest.CaptureFixture[str]) -> None
     ip.ok("%%task one\n1")
     ip.run("%%task two\n1 / 0")
     table = ip.ok("%wf runs")
-    assert [run["name"] for run in table.runs] == ["two-0", "one-0"]
-    assert [run["name"] for run in ip.ok("%wf runs --state FAILED --limit 5").runs] == ["two-0"]
+    assert [run["name"] for run in table.runs] == ["two", "one"]
+    assert [run["name"] for run in ip.ok("%wf runs --state FAILED --limit 5").runs] == ["two"]
     run = ip.runs()[0]
     ip.run(f"%wf cancel {run.id[:8]}")
     assert "can't be cancelled" in capsys.readouterr().err

@@ -114,8 +114,19 @@ class RunReader:
             children = counts.get(run.id)
             if children is not None or run.kind == "flow" or run.expected is not None:
                 run = replace(run, progress=_progress(run.expected, children or {}))
-            shown.append(crashed(run, dead))
+            run = crashed(run, dead)
+            if self._can_retry(connection, run):
+                run = replace(run, can_retry=True)
+            shown.append(run)
         return shown
+
+    def _can_retry(self, connection: sqlite.Connection, run: Run) -> bool:
+        """Return whether the owner can try the run again: it waits for its next attempt, or ended with nobody above."""
+        if run.process_id is None or run.state.is_completed():
+            return False
+        if run.state.name != "AwaitingRetry" and (run.parent_id is not None or not run.state.is_final()):
+            return False
+        return self._owners.judge(connection, run.process_id) is None
 
 
 def checked_id(run_id: object) -> str | None:

@@ -89,6 +89,7 @@ export interface RunJSON {
   ended_at: string | null;
   progress: ProgressJSON | null;
   error: RunErrorJSON | null;
+  can_retry: boolean;
 }
 
 /** A page of runs; ``next`` continues the list as ``?cursor=``, null at its end. */

@@ -3,7 +3,7 @@ import type { RunJSON } from '../api/schema';
 import { attemptsText } from '../draw/attempts';
 import { drawBadge } from '../draw/badge';
 import { drawProgress } from '../draw/progress';
-import { isCancellable, isClosed, isRetryable } from '../draw/states';
+import { isCancellable, isClosed } from '../draw/states';
 import { plain, valueText } from '../draw/text';
 import { formatDuration, formatMoment, formatRelative, spanBetween } from '../draw/time';
 import { Drawn } from './Drawn';
@@ -100,7 +100,7 @@ function RunButtons(props: { run: RunJSON; actions: RunActions }): JSX.Element {
           {cancelling ? 'Cancelling…' : 'Cancel'}
         </button>
       )}
-      {isRetryable(run.state) && (
+      {run.can_retry && (
         <button type="button" className="wf-Button jp-WfRetry" onClick={actions.onRetry}>
           Retry
         </button>

@@ -35,6 +35,7 @@ export function RunRow(props: {
       tabIndex={active ? 0 : -1}
       data-row={run.id}
       data-run-id={run.id}
+      data-can-retry={run.can_retry}
       data-state={run.state.type}
       title={lines.filter(Boolean).join('\n')}
       onClick={() => onOpen(run.id)}

@@ -33,11 +33,6 @@ export function isCancellable(state: StateJSON): boolean {
   return !isClosed(state) && state.type !== 'CANCELLING';
 }
 
-/** Whether the server may accept a retry: the run ended without completing. */
-export function isRetryable(state: StateJSON): boolean {
-  return isFailure(state) || state.type === 'CANCELLED';
-}
-
 /** Whether the state's name says no more than its type, which the icon shows. */
 export function isUsual(state: StateJSON): boolean {
   return state.name.toUpperCase() === state.type;

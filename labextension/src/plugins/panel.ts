@@ -9,7 +9,6 @@ import { Commands } from './commands';
 
 const ROW = '.jp-WfRunRow';
 const OPEN_STATES = ['SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED'];
-const RETRY_STATES = ['FAILED', 'CRASHED', 'CANCELLED'];
 
 const selectorOf = (state: string): string => `${ROW}[data-state="${state}"]`;
 
@@ -78,9 +77,11 @@ export const panel: JupyterFrontEndPlugin<void> = {
         rank: 2
       });
     }
-    for (const state of RETRY_STATES) {
-      app.contextMenu.addItem({ command: Commands.retryRun, selector: selectorOf(state), rank: 3 });
-    }
+    app.contextMenu.addItem({
+      command: Commands.retryRun,
+      selector: `${ROW}[data-can-retry="true"]`,
+      rank: 3
+    });
     palette?.addItem({ command: Commands.showRuns, category: trans.__('Workflows') });
   }
 };
