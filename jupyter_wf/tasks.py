@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import timedelta
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay, make_policy
-from jupyter_wf.engine.cache import CacheContext, CachePolicy, KeyFunction, NoCache
 from jupyter_wf.engine.calls import Callee, call, hand_out
 from jupyter_wf.engine.futures import RunFuture
-from jupyter_wf.engine.results import CacheOptions
 from jupyter_wf.engine.submit import submit
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from jupyter_wf.engine.cache import CacheContext, CachePolicy
+    from jupyter_wf.engine.results import StoredResults
 
 __all__ = ["Task", "make_callee", "task"]
 
@@ -37,7 +40,7 @@ def make_callee(
     make_executor: Callable[[], Any] | None = None,
     run_name: str | None = None,
     source: Mapping[str, Any] | None = None,
-    cache: CacheOptions | None = None,
+    results: StoredResults | None = None,
 ) -> Callee:
     """Return what the engine needs to know of a decorated function.
 
@@ -67,24 +70,18 @@ def make_callee(
         log_prints=log_prints,
         run_name=run_name,
         make_executor=make_executor,
-        cache=cache,
+        results=results,
         source=source or {},
     )
 
 
-def _cache_options(
-    policy: CachePolicy | None, key_fn: Any, expiration: timedelta | float | None, refresh: bool | None
-) -> CacheOptions | None:
-    if key_fn is not None:
-        policy = KeyFunction(key_fn)
-    if policy is None or isinstance(policy, NoCache):
+def _stored_results(*options: Any) -> StoredResults | None:
+    """Return what the cache options mean; hashing and pickling are loaded only where there are any."""
+    if all(option is None for option in options):
         return None
-    if not isinstance(policy, CachePolicy):
-        raise ParameterError("cache_policy", f"{policy!r:.100} is none; see jupyter_wf.cache_policies")
-    seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
-    if seconds is not None and not seconds > 0:
-        raise ParameterError("cache_expiration", f"{expiration!r} is not a time above 0 (a timedelta, or seconds)")
-    return CacheOptions(policy=policy, expiration=seconds, refresh=bool(refresh))
+    from jupyter_wf.engine.results import make_results
+
+    return make_results(*options)
 
 
 class Task(Generic[P, R]):
@@ -142,7 +139,7 @@ class Task(Generic[P, R]):
             log_prints=log_prints,
             run_name=task_run_name,
             source=source,
-            cache=_cache_options(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
+            results=_stored_results(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
         )
         self.name = self.callee.name
         self.description = description if description is not None else inspect.getdoc(fn)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import CancelledRun, ParameterError, UpstreamFailed
 from jupyter_wf.core.lifecycle import Cache, Life, life, not_ready
@@ -18,9 +18,11 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.futures import RunFuture, find_futures, resolve
 from jupyter_wf.engine.interrupts import Interruption
-from jupyter_wf.engine.results import CacheOptions, cache_key
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
+
+if TYPE_CHECKING:
+    from jupyter_wf.engine.results import StoredResults
 
 __all__ = ["Callee", "Invocation", "bind", "call", "end_of_root", "hand_out", "perform", "states_of"]
 
@@ -47,7 +49,7 @@ class Callee:
     run_name: str | None = None
     make_executor: Callable[[], Any] | None = None
     executor: Any = None
-    cache: CacheOptions | None = None
+    results: StoredResults | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def using(self, executor: Any) -> Callee:
@@ -103,11 +105,11 @@ class Invocation:
         return life(self.callee.policy, attempt=attempt, cache=self._cache())
 
     def _cache(self) -> Cache | None:
-        callee, options = self.callee, self.callee.cache
-        if options is None:
+        callee, results = self.callee, self.callee.results
+        if results is None:
             return None
-        key = cache_key(self.live, options, callee.fn, callee.signature, self.args, self.kwargs)
-        return None if key is None else Cache(key, options.expiration, options.refresh)
+        self.live.results = results
+        return results.cache(self.live, callee.fn, callee.signature, self.args, self.kwargs)
 
 
 def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFuture[Any]]) -> LiveRun:

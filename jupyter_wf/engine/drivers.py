@@ -13,7 +13,6 @@ from jupyter_wf.core.lifecycle import Life, describe
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.interrupts import Interruption, Target
-from jupyter_wf.engine.results import find_result, keep_result
 from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["CANCELLED", "drive", "enter", "is_cancellation", "raised", "settle", "stopped", "stored", "time_out"]
@@ -94,8 +93,9 @@ def enter(live: LiveRun, effect: Enter) -> bool:
 def stored(live: LiveRun, effect: Find | Keep) -> Outcome | None:
     """Carry out what has to do with stored results."""
     if isinstance(effect, Find):
-        return find_result(live, effect.key)
-    keep_result(live, effect.key, effect.value, effect.expiration)
+        found: Outcome | None = live.results.find(live, effect.key)
+        return found
+    live.results.keep(live, effect.key, effect.value, effect.expiration)
     return None
 
 

@@ -80,6 +80,7 @@ class LiveRun:
         "parent",
         "parent_id",
         "rerun",
+        "results",
         "root_id",
         "runtime",
         "state",
@@ -128,6 +129,8 @@ class LiveRun:
         self.wake: Callable[[], Any] | None = None
         self.timed_out = False
         self.executor: Any = None
+        #: Where a cached task's values are found and kept (`engine.results.StoredResults`).
+        self.results: Any = None
         self.rerun: Callable[[], Any] | None = None
         self.cancellers: list[Callable[[], Any]] = []
         #: One for the whole tree: a run and its children change together.

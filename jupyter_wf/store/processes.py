@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def this_process(role: str) -> ProcessInfo:
         started=_stat(pid)[1],
         boot_id=_boot_id(),
         pid_namespace=_pid_namespace(),
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         role=role,
         created_at=time.time(),
     )
@@ -41,7 +40,7 @@ def is_dead(process: ProcessInfo) -> bool:
     A process of another host or of another pid namespace can't be judged: it counts as alive. An earlier boot of
     this host has left nothing alive. A zombie is dead: it will never run again.
     """
-    if process.host != socket.gethostname():
+    if process.host != os.uname().nodename:
         return False
     if process.boot_id != _boot_id():
         return True

@@ -22,4 +22,5 @@ GATES: dict[str, str] = {
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.executors.registry -> importlib.metadata": "30 ms that nobody needs who uses our own executors",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
+    "jupyter_wf.tasks -> jupyter_wf.engine.results": "only tasks with a cache policy pay for hashing and pickling",
 }

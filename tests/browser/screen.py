@@ -94,6 +94,18 @@ class Screen:
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", _THEMES[name])
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
+    def scroll_to_cell(self, number: int) -> None:
+        """Bring a cell (counted from 0) of the notebook in front to the top of the page."""
+        self.page.evaluate(
+            """async number => {
+                const notebook = window.jupyterapp.shell.currentWidget.content;
+                notebook.activeCellIndex = number;
+                notebook.mode = 'command';
+                await notebook.scrollToItem(number, 'start');
+            }""",
+            number,
+        )
+
     def shot(self, name: str, *, of: Locator | None = None, document: bool = False) -> Path:
         """Take a picture to look at; ``document`` makes it one of the documentation's where that was asked for."""
         SHOTS.mkdir(parents=True, exist_ok=True)

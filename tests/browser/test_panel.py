@@ -104,7 +104,7 @@ def test_run_page_of_the_quickstart(screen: Screen) -> None:
     expect(page).to_contain_text("2013")
     for theme in ("light", "dark"):
         screen.theme(theme)
-        screen.shot(f"run-page-{theme}", document=True)
+        screen.shot(f"run-page-{theme}")
     screen.theme("light")
     screen.page.set_viewport_size({"width": 720, "height": 860})
     screen.shot("run-page-narrow")
