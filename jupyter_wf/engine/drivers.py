@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from jupyter_wf.core.effects import End, Enter, Find, Invoke, Keep, Outcome, Wait
@@ -18,6 +19,8 @@ from jupyter_wf.engine.runs import LiveRun
 __all__ = ["CANCELLED", "drive", "enter", "is_cancellation", "raised", "settle", "stopped", "stored", "time_out"]
 
 CANCELLED = Outcome(End.CANCELLED)
+#: Seconds after which a call that has not stopped is interrupted again.
+_FIRE_AGAIN = 0.1
 
 
 def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | None) -> None:
@@ -104,13 +107,14 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
         return CANCELLED
     token = CURRENT.set(live)
     target = Target()
-    live.cancellers.append(target.fire)
+    stop = partial(_fire, live, target)
+    live.cancellers.append(stop)
     deadline = None
     live.timed_out = False
     try:
         with target:
             if timeout is not None:
-                deadline = live.runtime.deadlines.add(timeout, lambda: time_out(live, target.fire))
+                deadline = live.runtime.deadlines.add(timeout, partial(time_out, live, stop))
             value = call()
         return Outcome(End.RETURNED, value)
     except Interruption as error:
@@ -123,8 +127,14 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
     finally:
         if deadline is not None:
             live.runtime.deadlines.drop(deadline)
-        live.cancellers.remove(target.fire)
+        live.cancellers.remove(stop)
         CURRENT.reset(token)
+
+
+def _fire(live: LiveRun, target: Target) -> None:
+    """Interrupt the call, again and again until it has stopped."""
+    if target.fire():
+        live.runtime.deadlines.add(_FIRE_AGAIN, partial(_fire, live, target))
 
 
 def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:

@@ -31,12 +31,14 @@ class Target:
     block has ended it does nothing, and an exception on its way to the thread is taken back.
     """
 
-    __slots__ = ("_fired", "_ident", "_lock", "_on")
+    __slots__ = ("_fired", "_ident", "_lock", "_on", "raised")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._on = False
         self._fired = False
+        #: Set by the signal handler, before it raises.
+        self.raised = False
         self._ident = 0
 
     def __enter__(self) -> Target:
@@ -57,15 +59,21 @@ class Target:
     @property
     def pending(self) -> bool:
         """Whether the signal handler has to raise now."""
-        return self._on and self._fired
+        return self._on and self._fired and not self.raised
 
-    def fire(self) -> None:
-        """Raise `Interruption` in the thread, if the block is still running."""
+    def fire(self) -> bool:
+        """Raise `Interruption` in the thread, if the block is still running; return whether it may have been missed.
+
+        A signal that arrives in the microsecond before the main thread blocks in a system call is only noticed when
+        that call returns. Whoever needs certainty fires again while this returns true; once the exception was raised
+        nothing more happens, so that the work's own clean-up is left in peace.
+        """
         with self._lock:
-            if not self._on:
-                return
+            if not self._on or self.raised:
+                return False
             self._fired = True
             interrupt_thread(self._ident, self)
+            return self._ident == _MAIN.ident
 
 
 def interrupt_thread(ident: int, target: Target) -> None:
@@ -83,10 +91,13 @@ _wanted: list[Target] = []
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
-    while _wanted:
-        if _wanted.pop().pending:
-            _wanted.clear()
-            raise Interruption
+    # One exception does for all of them: a call that was stopped passes the stop on to the ones around it.
+    stopping = [target for target in _wanted if target.pending]
+    _wanted.clear()
+    for target in stopping:
+        target.raised = True
+    if stopping:
+        raise Interruption
 
 
 def _install() -> None:
