@@ -121,10 +121,11 @@ def _table(rows: list[Run], logs: dict[str, str], now: float, width: int) -> Tab
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=2)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, width // 3))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(12, width // (3 if width >= 80 else 5)))
     table.add_column(no_wrap=True, justify="right")
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    # rich takes the room that is missing from the columns that may wrap: this one gives way first, cut, not wrapped.
+    table.add_column(ratio=1)
     for run in rows:
         seconds = elapsed(run, now)
         said = run.state.message if run.state.type is not StateType.COMPLETED else None
@@ -134,6 +135,6 @@ def _table(rows: list[Run], logs: dict[str, str], now: float, width: int) -> Tab
             Text(label(run)),
             Text(duration(seconds) if seconds is not None else "", style="dim"),
             Text(f"attempt {run.attempt}" if run.attempt > 1 else "", style="yellow"),
-            Text(one_line(said or logs.get(run.id, "")), style="dim"),
+            Text(one_line(said or logs.get(run.id, "")), style="dim", no_wrap=True, overflow="ellipsis"),
         )
     return table
