@@ -17,7 +17,7 @@ from itertools import count
 from types import FrameType
 from typing import Any
 
-__all__ = ["Deadlines", "Interruption", "Target", "interrupt_thread"]
+__all__ = ["Deadlines", "Interruption", "Target", "interrupt_thread", "look_at_handler"]
 
 
 class Interruption(BaseException):
@@ -43,8 +43,8 @@ class Target:
 
     def __enter__(self) -> Target:
         self._ident = threading.get_ident()
-        if self._ident == _MAIN.ident:
-            _install()
+        if self._ident == _MAIN.ident and not _handler.installed:
+            _handler.install()
         self._on = True
         return self
 
@@ -100,10 +100,25 @@ def _handle(signum: int, frame: FrameType | None) -> None:
         raise Interruption
 
 
-def _install() -> None:
-    # getsignal costs 0.2 µs: the handler is put back where a program or a library has replaced it.
-    if _SIGNAL is not None and signal.getsignal(_SIGNAL) is not _handle:
-        signal.signal(_SIGNAL, _handle)
+class _Handler:
+    """Whether our signal handler is in place. Looked at anew for each root run, because a program may replace it."""
+
+    def __init__(self) -> None:
+        self.installed = False
+
+    def install(self) -> None:
+        """Put the handler in place. Only in the main thread."""
+        if _SIGNAL is not None and signal.getsignal(_SIGNAL) is not _handle:
+            signal.signal(_SIGNAL, _handle)
+        self.installed = True
+
+
+_handler = _Handler()
+
+
+def look_at_handler() -> None:
+    """Have the next call in the main thread see to it that our signal handler is in place."""
+    _handler.installed = False
 
 
 class Deadlines:

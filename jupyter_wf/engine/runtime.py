@@ -23,7 +23,7 @@ from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.bus import Roots
 from jupyter_wf.engine.context import ambient_parent
-from jupyter_wf.engine.interrupts import Deadlines
+from jupyter_wf.engine.interrupts import Deadlines, look_at_handler
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
 from jupyter_wf.executors.base import Executor
@@ -199,6 +199,7 @@ class Runtime:
     def _watch(self, live: LiveRun) -> None:
         if live.parent is None:
             self._watcher.add(live)
+            look_at_handler()
             if self.process.role in ("python", "cli", "runner"):
                 _end_orderly_on_sigterm()
 
