@@ -38,6 +38,7 @@ endef
 
 run: $(STAMPS)/run
 	@$(BIN)/jupyter-wf run notebooks/quickstart.ipynb
+	@printf '\n(jupyter is in %s: ". %s/activate" makes it known to your shell; "make lab" opens JupyterLab)\n' '$(BIN)' '$(BIN)'
 
 test: $(STAMPS)/test $(STAMPS)/browser
 	$(call step,ruff check,$(BIN)/ruff check)
@@ -49,7 +50,7 @@ test: $(STAMPS)/test $(STAMPS)/browser
 	@printf '\n== pytest\n'
 	@$(BIN)/python -m pytest
 
-lab: $(STAMPS)/lab
+lab: $(STAMPS)/run
 	@cd notebooks && jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) quickstart.ipynb
 
 bench: $(STAMPS)/run
@@ -81,9 +82,6 @@ define install
 endef
 
 $(STAMPS)/run: $(PROJECT) | $(BIN)/python
-	$(call install,quickstart)
-
-$(STAMPS)/lab: $(PROJECT) | $(BIN)/python
 	$(call install,lab$(,)quickstart)
 
 $(STAMPS)/test: $(PROJECT) | $(BIN)/python
