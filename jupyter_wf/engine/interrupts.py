@@ -7,7 +7,6 @@ or after our handler was replaced, does no harm.
 
 from __future__ import annotations
 
-import ctypes
 import heapq
 import signal
 import threading
@@ -54,7 +53,7 @@ class Target:
         with self._lock:
             fired = self._fired
         if fired and self._ident != _MAIN.ident:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
+            _raise_in(self._ident, None)
 
     @property
     def pending(self) -> bool:
@@ -82,7 +81,16 @@ def interrupt_thread(ident: int, target: Target) -> None:
         _wanted.append(target)
         signal.pthread_kill(ident, _SIGNAL)
     else:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Interruption))
+        _raise_in(ident, Interruption)
+
+
+def _raise_in(ident: int, error: type[BaseException] | None) -> None:
+    """Have a thread raise ``error`` at its next bytecode; None takes back what it has not raised yet."""
+    # Only an interrupted thread needs it.
+    import ctypes
+
+    what = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), what)
 
 
 _MAIN = threading.main_thread()

@@ -46,6 +46,7 @@ class Screen:
         self.page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
         self.page.evaluate("window.jupyterapp.restored")
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+        self.theme("light")  # the server remembers what the test before has chosen
 
     def run(self, command: str, arguments: dict[str, Any] | None = None) -> None:
         """Execute one of JupyterLab's commands, without waiting for what it returns."""

@@ -18,7 +18,7 @@ def test_run_from_the_toolbar_ends_in_a_notification_that_opens_the_run(screen: 
     screen.kernel_ready()
     screen.page.locator(BUTTON).click()
     toast = screen.page.locator(".Toastify__toast").filter(has_text="toolbar").filter(has_text="ompleted")
-    expect(toast).to_be_visible()
+    toast.get_by_role("button", name="Open run").hover()  # waits until it has come to rest, and keeps it there
     screen.shot("notification-light")
     toast.get_by_role("button", name="Open run").click()
     items = screen.lab.get("jupyter_wf/api/runs?flow=toolbar&roots=1")["items"]
