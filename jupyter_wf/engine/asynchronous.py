@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,11 +13,10 @@ from jupyter_wf.engine.calls import Callee, Invocation, end_of_root, hand_out, s
 from jupyter_wf.engine.capture import printing
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import CANCELLED, enter, raised, settle, stopped, stored, time_out
-from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["call_async", "drive_async", "perform_async", "result_of", "run_coroutine", "until_done"]
+__all__ = ["call_async", "drive_async", "perform_async"]
 
 
 async def call_async(
@@ -38,7 +37,7 @@ async def _run(invocation: Invocation, attempt: int) -> None:
     live = invocation.live
     try:
         for future in invocation.upstream:
-            await until_done(future)
+            await future.until_done()
         await perform_async(invocation, attempt)
     except BaseException as error:
         settle(live, error)
@@ -70,7 +69,7 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
             value = await callee.fn(*invocation.args, **invocation.kwargs)
             while live.submitted:
                 future = next(iter(live.submitted.values()))
-                await until_done(future)
+                await future.until_done()
                 live.submitted.pop(future.task_run_id, None)
             return states_of(value) if callee.kind == "flow" else value
         except BaseException:
@@ -79,27 +78,6 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
             raise
 
     return work
-
-
-async def until_done(future: RunFuture[Any]) -> None:
-    """Wait, without blocking the event loop, until the future's run has ended."""
-    if future.done():
-        return
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
-    await ended.wait()
-
-
-async def result_of(future: RunFuture[Any]) -> Any:
-    """Wait for a future without blocking the event loop and return its result, as `RunFuture.result` does."""
-    await until_done(future)
-    return future.result()
-
-
-def run_coroutine(work: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine to its end in an event loop of its own."""
-    asyncio.run(work)
 
 
 async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[Any]], timeout: float | None) -> None:

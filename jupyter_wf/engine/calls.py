@@ -18,7 +18,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.futures import RunFuture, find_futures, resolve
 from jupyter_wf.engine.interrupts import Interruption
-from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.engine.runtime import current_runtime
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Invocation:
 def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFuture[Any]]) -> LiveRun:
     parent = CURRENT.get()
     # The parent's is the right one also on a thread that has seen no other.
-    runtime = parent.runtime if parent is not None else current_runtime()
+    host: Host = current_runtime() if parent is None else parent.runtime
     name = callee.run_name
     is_task = callee.kind == "task"
     if name is None and is_task:
@@ -124,7 +124,7 @@ def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFutu
             number = parent.call_numbers.get(callee.name, 0)
             parent.call_numbers[callee.name] = number + 1
         name = f"{callee.name}-{number}"
-    live = runtime.begin(
+    live = host.begin(
         callee.kind,
         name,
         flow_name=None if is_task else callee.name,
@@ -139,7 +139,7 @@ def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFutu
     if callee.executor is not None:
         live.executor = callee.executor
     if parent is None:
-        runtime.roots.tell(live)
+        host.announce(live)
     return live
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jupyter_wf.core.settings import PARENT_VARIABLE
-
-if TYPE_CHECKING:
-    from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["CURRENT", "ROOT_VARIABLE", "Ambient", "ambient_parent", "current_run", "set_ambient_parent"]
 

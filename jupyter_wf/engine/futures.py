@@ -93,10 +93,23 @@ class RunFuture(Generic[R]):
             callback(self)
 
     def __await__(self) -> Generator[Any, None, R]:
-        # asyncio is there already where somebody awaits; elsewhere its import is saved.
-        from jupyter_wf.engine.asynchronous import result_of
+        return self._result_async().__await__()
 
-        return result_of(self).__await__()
+    async def _result_async(self) -> R:
+        await self.until_done()
+        return self.result()
+
+    async def until_done(self) -> None:
+        """Wait, without blocking the event loop, until the run has ended."""
+        # Only who awaits needs it, and has it already.
+        import asyncio
+
+        if self._done:
+            return
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        self.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
+        await ended.wait()
 
     def __repr__(self) -> str:
         return f"<RunFuture {self._run.name!r} {self._run.state.name}>"

@@ -7,19 +7,21 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from jupyter_wf.core.errors import InvalidTransition
 from jupyter_wf.core.events import LogWritten, RunPatched, StateChanged
 from jupyter_wf.core.lifecycle import describe
-from jupyter_wf.core.models import RunError, RunKind
+from jupyter_wf.core.models import ProcessInfo, RunError, RunKind
 from jupyter_wf.core.rules import is_allowed
+from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import State, StateType
+from jupyter_wf.engine.interrupts import Deadlines
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.store.base import Journal, Store
 
-if TYPE_CHECKING:
-    from jupyter_wf.engine.runtime import Runtime
-
-__all__ = ["NEW", "LiveRun", "run_error"]
+__all__ = ["NEW", "Host", "LiveRun", "run_error"]
 
 _NO_DATA: Any = object()
 _CANCELLING = State(type=StateType.CANCELLING, name="Cancelling")
@@ -51,6 +53,39 @@ def _drop_own_frames(told: traceback.TracebackException, error: BaseException) -
     kept = [s for s, name in zip(told.stack, names, strict=False) if not name.startswith(_OURS)]
     if kept:
         told.stack[:] = kept
+
+
+class Host(Protocol):
+    """What a live run needs of the runtime that it lives in (`engine.runtime.Runtime`, which is built on this)."""
+
+    settings: Settings
+    store: Store
+    process: ProcessInfo
+    deadlines: Deadlines
+    loose: dict[str, Any]
+    rerun: Callable[[LiveRun], Any]
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this process."""
+
+    @property
+    def executor(self) -> Executor:
+        """The pool that submitted tasks share."""
+
+    @property
+    def portal(self) -> Any:
+        """The event loop thread of submitted async tasks."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context in which a pool's thread gives its place to others."""
+
+    @property
+    def begin(self) -> Callable[..., LiveRun]:
+        """What creates a run: `Runtime.begin`."""
+
+    def announce(self, live: LiveRun) -> None:
+        """Tell listeners that a run begins which has no parent in this process."""
 
 
 class LiveRun:
@@ -93,7 +128,7 @@ class LiveRun:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Host,
         *,
         run_id: str,
         kind: RunKind,

@@ -203,6 +203,10 @@ class Runtime:
             if self.process.role in ("python", "cli", "runner"):
                 _end_orderly_on_sigterm()
 
+    def announce(self, live: LiveRun) -> None:
+        """Tell the listeners of `on_root` that a run begins."""
+        self.roots.tell(live)
+
     def find(self, run_id: str) -> LiveRun | None:
         """Return the run with this id if this process owns it and it is open, or ended a short while ago."""
         return self._watcher.find(run_id)
@@ -266,10 +270,10 @@ def _rerun_in_thread(live: LiveRun) -> None:
 def _rerun_here(rerun: Callable[[], Any]) -> None:
     work = rerun()
     if inspect.iscoroutine(work):
-        # Only the next attempt of an asynchronous run needs it, and asyncio with it.
-        from jupyter_wf.engine.asynchronous import run_coroutine
+        # Only the next attempt of an asynchronous run needs it.
+        import asyncio
 
-        run_coroutine(work)
+        asyncio.run(work)
 
 
 def _end_orderly_on_sigterm() -> None:

@@ -6,15 +6,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.models import Event, Request
+from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.store.base import Store
-
-if TYPE_CHECKING:
-    from jupyter_wf.engine.runs import LiveRun
-    from jupyter_wf.engine.runtime import Runtime
 
 __all__ = ["RequestWatcher", "Tail"]
 
@@ -73,8 +69,8 @@ class RequestWatcher:
     IDLE_INTERVAL = 0.25
     KEPT = 100
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._lock = threading.Lock()
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._thread: threading.Thread | None = None
@@ -118,14 +114,14 @@ class RequestWatcher:
             thread.join(timeout=5)
 
     def _work(self) -> None:
-        store = self._runtime.store
+        store = self._host.store
         version: int | None = None
         while not self._stop.is_set():
             try:
                 now = store.data_version()
                 if now != version:
                     version = now
-                    for request in store.requests(after=self._after, process_id=self._runtime.process.id):
+                    for request in store.requests(after=self._after, process_id=self._host.process.id):
                         self._after = request.id
                         store.answer(request.id, self._carry_out(request))
             except StoreError as error:
@@ -136,7 +132,7 @@ class RequestWatcher:
     def _pause(self) -> float:
         with self._lock:
             busy = any(run.is_open for run in self._runs.values())
-        return self._runtime.settings.tail_interval if busy else self.IDLE_INTERVAL
+        return self._host.settings.tail_interval if busy else self.IDLE_INTERVAL
 
     def _carry_out(self, request: Request) -> str:
         live = self.find(request.run_id)
@@ -151,5 +147,5 @@ class RequestWatcher:
             return f"the run is {live.state.name}: nothing to retry"
         if live.rerun is None:
             return "this run can't be tried again on its own"
-        self._runtime.rerun(live)
+        self._host.rerun(live)
         return "retrying"
