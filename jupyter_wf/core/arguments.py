@@ -342,6 +342,10 @@ class Arguments:
                 raise ParameterError(item.name, f"{self.owner} needs it ({item.type}); give it with -p {item.name}=…")
         return bound
 
+    def defaults(self) -> dict[str, Any]:
+        """Return what holds for arguments that are not given: a literal's value, of anything else its source text."""
+        return {item.name: _literal(item.default) for item in self.items if item.default is not None}
+
     def materialise(self, bound: Mapping[str, Any]) -> dict[str, Any]:
         """Return the Python objects that the result of `bind` stands for, by name."""
         kinds = {item.name: item.type for item in self.items}
@@ -384,3 +388,10 @@ def signature_arguments(function: Callable[..., Any], owner: str) -> Arguments:
         default = None if required else repr(parameter.default)
         items.append(Argument(name=parameter.name, type=kind, required=required, default=default))
     return Arguments(owner=owner, items=tuple(items), open_ended=open_ended)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable
@@ -85,6 +86,9 @@ def enter(live: LiveRun, effect: Enter) -> bool:
         else:
             error = None if outcome.end is End.CANCELLED else outcome.error
             live.last_error = outcome.error
+            if error is not None:
+                level = logging.WARNING if effect.type is StateType.SCHEDULED else logging.ERROR
+                live.log(level, effect.message or effect.name)
             live.set_state(effect.type, effect.name, effect.message, error=error, data=outcome.error)
     except InvalidTransition:
         if live.is_open:

@@ -26,13 +26,14 @@ _SIGNS = {
     "RUNNING": "▶",
     "PAUSED": "⏸",
 }
+# For a page without a theme, and the variable of Jupyter's themes that stands in for it where there is one.
 _COLOURS = {
-    "COMPLETED": "#1a7f37",
-    "FAILED": "#cf222e",
-    "CRASHED": "#9a6700",
-    "CANCELLED": "#6e7781",
-    "RUNNING": "#0969da",
+    "COMPLETED": ("#1a7f37", "--jp-success-color1"),
+    "FAILED": ("#cf222e", "--jp-error-color1"),
+    "CRASHED": ("#9a6700", "--jp-warn-color1"),
+    "RUNNING": ("#0969da", "--jp-brand-color1"),
 }
+_QUIET = ("#6e7781", "--jp-ui-font-color2")
 _LONGEST = 300
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
 
@@ -171,8 +172,14 @@ def _plain_facts(view: RunViewJSON, *, with_state: bool = True) -> str:
 
 
 def _badge(state: StateJSON) -> str:
-    colour = _COLOURS.get(state["type"], "#6e7781")
-    return f"<span style='color:{colour};font-weight:600'>{_sign(state)} {_text(state['name'])}</span>"
+    style = _colour(state["type"])
+    return f"<span style='{style};font-weight:600'>{_sign(state)} {_text(state['name'])}</span>"
+
+
+def _colour(type_: str) -> str:
+    """Return the style of a state's text; said twice, because a sanitizer may leave out what it does not know."""
+    plain, variable = _COLOURS.get(type_, _QUIET)
+    return f"color:{plain};color:var({variable},{plain})"
 
 
 def _sign(state: StateJSON) -> str:
@@ -180,7 +187,7 @@ def _sign(state: StateJSON) -> str:
 
 
 def _error(error: RunErrorJSON) -> str:
-    return f"<span style='color:#cf222e'>{html.escape(_plain_error(error))}</span>"
+    return f"<span style='{_colour('FAILED')}'>{html.escape(_plain_error(error))}</span>"
 
 
 def _plain_error(error: RunErrorJSON) -> str:

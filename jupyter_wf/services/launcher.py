@@ -129,7 +129,7 @@ def start_notebook(
         "folder": str(folder),
         **source,
     }
-    run = _record(store, run_id, notebook, content, bound, told, process)
+    run = _record(store, run_id, notebook, content, {**arguments.defaults(), **bound}, told, process)
     log = folder / "runner.log"
     private = Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
     job = {

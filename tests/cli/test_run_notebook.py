@@ -56,7 +56,7 @@ def test_a_notebook_that_completes(command: CommandLine, runtime: Runtime) -> No
     assert printed(read_cells(command.folder / "out.ipynb")[2]) == "Seattle 2014\n"
     assert read_cells(run.source["executed"]) == read_cells(command.folder / "out.ipynb")
     assert (run.source["notebook"], run.source["target"]) == ("n.ipynb", "n.ipynb")
-    assert dict(run.parameters) == {"year": 2013}
+    assert dict(run.parameters) == {"year": 2013, "city": "Seattle"}
 
 
 def test_json_is_all_there_is_on_stdout_and_a_failure_is_code_1(command: CommandLine, runtime: Runtime) -> None:

@@ -1,6 +1,6 @@
 import { ILabShell, ILayoutRestorer } from '@jupyterlab/application';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
+import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { workflowIcon } from '../components/icons';
 import { WorkflowPanel } from '../pages/panel';
@@ -31,7 +31,20 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const { commands } = app;
     const widget = new WorkflowPanel(service.runs, {
       openRun: id => void commands.execute(Commands.openRun, { id }),
-      runNotebook: labShell && (() => void commands.execute(Commands.runNotebook))
+      runNotebook:
+        labShell &&
+        (() => {
+          if (commands.isEnabled(Commands.runNotebook)) {
+            void commands.execute(Commands.runNotebook);
+          } else {
+            Notification.info(
+              trans.__('Open a notebook first, or select one in the file browser.'),
+              {
+                autoClose: 5000
+              }
+            );
+          }
+        })
     });
     app.shell.add(widget, 'left', { rank: 550, type: 'Workflows' });
     restorer?.add(widget, widget.id);
