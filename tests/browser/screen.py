@@ -61,6 +61,18 @@ class Screen:
             "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         )
 
+    def wait_until_idle(self) -> None:
+        """Wait until the kernel of the notebook in front has nothing to do, and JupyterLab knows it."""
+        self.page.evaluate(
+            """async () => {
+                const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+                await kernel.requestKernelInfo();
+            }"""
+        )
+        self.page.wait_for_function(
+            "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+        )
+
     def add_and_run_cell(self, source: str) -> None:
         """Put a cell below the last one of the notebook in front and run it."""
         self.page.evaluate(

@@ -63,6 +63,9 @@ def test_cancel_below_a_cell_stops_it_and_the_next_cell_works(screen: Screen) ->
     expect(view).to_have_attribute("data-state", "RUNNING")
     view.get_by_role("button", name="Cancel").click()
     expect(left_behind(screen)).to_contain_text("Cancelled")
+    # What is sent before the failed cell's end is known here is dropped by the kernel, as after any error.
+    expect(screen.page.get_by_text("was cancelled")).to_be_visible()
+    screen.wait_until_idle()
     screen.add_and_run_cell("print('the answer is', 6 * 7)")
     expect(screen.page.get_by_text("the answer is 42")).to_be_visible()
     screen.shot("widget-cancelled-light")
