@@ -9,30 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.waiting import until
+
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
-
-
-def until(probe: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """Return the first true result of ``probe``; fail with ``what`` was waited for when it does not come in time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while True:
-        result = probe()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:g} s in vain for {what}; the last answer was {result!r}")
-        pause.wait(0.05)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser.lab import LabProcess, until
+from tests.browser.lab import LabProcess
 from tests.browser.programs import gated_flow, gated_notebook, write_notebook
 from tests.browser.screen import Screen
+from tests.waiting import until
 
 
 @pytest.fixture

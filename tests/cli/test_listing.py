@@ -18,7 +18,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from tests.cli.conftest import CommandLine
-from tests.notebook.making import until
+from tests.waiting import until
 
 Wf = Callable[..., tuple[int, str, str]]
 

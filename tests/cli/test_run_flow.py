@@ -14,7 +14,7 @@ from jupyter_wf.core.models import RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import Runtime
 from tests.cli.conftest import CommandLine
-from tests.notebook.making import until
+from tests.waiting import until
 
 Wf = Callable[..., tuple[int, str, str]]
 FLOWS = """
@@ -22,6 +22,7 @@ import os
 from datetime import date
 from jupyter_wf import flow, task
 import beside
+from tests.waiting import until
 
 @task
 def double(x): return x * 2

@@ -14,7 +14,8 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import Runtime
 from tests.cli.conftest import CommandLine
-from tests.notebook.making import code, is_running, printed, read_cells, until, write_notebook
+from tests.notebook.making import code, is_running, printed, read_cells, write_notebook
+from tests.waiting import until
 
 SLEEP = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
 PARAMETERS = code("year: int = 2012\ncity = 'Seattle'", "parameters")

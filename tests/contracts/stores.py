@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,18 +19,6 @@ FACTORIES: dict[str, Callable[[Settings], Store]] = {"sqlite": open_store}
 
 _DEADLINE = 20.0
 _NAMES = {"COMPLETED": "Completed", "FAILED": "Failed", "CRASHED": "Crashed", "CANCELLED": "Cancelled"}
-
-
-def eventually(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Return the first true value of ``condition``; fail after a long while."""
-    deadline = time.monotonic() + _DEADLINE
-    nap = threading.Event()
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what} did not come true within {_DEADLINE:g} s"
-        nap.wait(0.005)
 
 
 class Maker:

@@ -14,7 +14,8 @@ from jupyter_wf.core.events import Entry, LogWritten, ResultStored, RunCreated, 
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.models import StoredResult
 from jupyter_wf.store.base import Store
-from tests.contracts.stores import Maker, eventually
+from tests.contracts.stores import Maker
+from tests.waiting import until
 
 
 def test_what_was_flushed_is_seen_by_others(store: Store, maker: Maker, opened: Callable[[], Store]) -> None:
@@ -227,7 +228,7 @@ def test_a_subscriber_may_read_and_append(store: Store, maker: Maker) -> None:
 
     maker.journal.subscribe(listen)
     run_id = maker.run("RUNNING")
-    eventually(lambda: [line.message for line in store.logs(run_id)] == ["from the subscriber"], "its line")
+    until(lambda: [line.message for line in store.logs(run_id)] == ["from the subscriber"], "its line")
     assert read == [run_id]
     assert [each.kind for each in store.requests()] == ["cancel"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jupyter_wf.store.base import Store
 from tests.contracts.processes import child
-from tests.contracts.stores import Maker, eventually
+from tests.contracts.stores import Maker
+from tests.waiting import until
 
 
 def test_two_processes_write_at_once(kind: str, wf_home: Path, store: Store, maker: Maker) -> None:
@@ -49,7 +50,7 @@ def test_a_killed_process_loses_nothing_that_was_flushed(
         assert {run.state.type for run in shown.values()} == {"CRASHED"}
         assert set(fresh.reap(2_000_000_000.0)) == {flow, *tasks}
         assert fresh.get_runs([flow, *tasks]) == shown
-        eventually(lambda: store.get_run(flow) == shown[flow], "the same for the other reader")
+        until(lambda: store.get_run(flow) == shown[flow], "the same for the other reader")
         assert {run.state.message for run in shown.values()} == {
             f"the process that ran it (pid {victim.info['pid']}) is gone"
         }

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,16 +42,6 @@ def printed(cell: dict[str, Any]) -> str:
     """Return everything a cell printed or displayed as text."""
     texts = [o.get("text") or o.get("data", {}).get("text/plain") or o.get("traceback", "") for o in cell["outputs"]]
     return "".join("".join(text) for text in texts)
-
-
-def until(look: Callable[[], T], seconds: float = 20.0) -> T:
-    """Call ``look`` until it returns something true, and return that; fail after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
-        pause.wait(0.02)
-    return found
 
 
 def is_running(pid: int) -> bool:

@@ -20,7 +20,8 @@ from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook import kernels
 from jupyter_wf.notebook import runner as runner_module
 from jupyter_wf.notebook.runner import NotebookRunner, Outcome
-from tests.notebook.making import code, is_running, markdown, printed, read_cells, until, write_notebook
+from tests.notebook.making import code, is_running, markdown, printed, read_cells, write_notebook
+from tests.waiting import until
 
 
 class Bench:

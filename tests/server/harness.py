@@ -33,16 +33,6 @@ TOKEN = "a-token-of-the-tests"
 BASE = "/base/"
 
 
-def eventually(condition: Callable[[], Any], *, within: float = 10.0) -> Any:
-    """Return the first true thing that ``condition`` returns; fail when there is none ``within`` seconds."""
-    deadline = time.monotonic() + within
-    pause = threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not seen within {within} s"
-        pause.wait(0.01)
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     status: int

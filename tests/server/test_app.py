@@ -14,11 +14,13 @@ import pytest
 
 from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.server.app import ACTIVITY, WorkflowsApp
-from tests.server.harness import Closed, eventually, running_server, seeding
+from tests.server.harness import Closed, running_server, seeding
+from tests.waiting import until
 
 # `jupyter server`, but for the extensions that happen to be installed beside ours.
 ONLY_OURS = """
 from jupyter_server.serverapp import ServerApp
+from tests.waiting import until
 app = ServerApp.instance()
 app.initialize(find_extensions=False)
 app.start()
@@ -54,12 +56,12 @@ def test_an_open_run_keeps_the_server_from_being_culled(tmp_path: Path) -> None:
         assert not server.app.extension_manager.any_activity()
         begun = datetime.now(UTC)
         run_id = seed.run("RUNNING")
-        eventually(server.extension.current_activity)
+        until(server.extension.current_activity)
         assert server.app.extension_manager.any_activity()
-        eventually(lambda: server.app.web_app.settings[ACTIVITY] > begun)
+        until(lambda: server.app.web_app.settings[ACTIVITY] > begun)
         assert server.app.web_app.last_activity() > begun
         seed.state(run_id, "COMPLETED", flush=True)
-        eventually(lambda: server.extension.current_activity() is None)
+        until(lambda: server.extension.current_activity() is None)
 
 
 def test_a_damaged_state_file_is_said_and_hurts_nobody_else(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_server_process_starts_serves_and_ends(tmp_path: Path) -> None:
         lines.append(line)
         if "http://127.0.0.1" in line:
             break
-    eventually((tmp_path / "home" / "state.db").exists)
+    until((tmp_path / "home" / "state.db").exists)
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=20)
     text = "".join(lines) + rest

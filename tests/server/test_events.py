@@ -16,7 +16,8 @@ from jupyter_wf.core.codec import EventJSON, RunJSON, StreamJSON
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.server.events import EventsHandler
-from tests.server.harness import TOKEN, Closed, Listener, Seed, Server, eventually
+from tests.server.harness import TOKEN, Closed, Listener, Seed, Server
+from tests.waiting import until
 
 WRITER = """
 import json, sys, time
@@ -27,6 +28,7 @@ from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
+from tests.waiting import until
 
 with closing(open_store(Settings(home=Path(sys.argv[1])))) as store:
     me = this_process("python")
@@ -254,7 +256,7 @@ def test_a_slow_reader_is_dropped_and_may_come_back(
         quick.next()
         feed = server.backend._feed
         assert feed is not None
-        eventually(lambda: len(feed._subscriptions) >= 2)
+        until(lambda: len(feed._subscriptions) >= 2)
         listening = len(feed._subscriptions)
         parameters = json.dumps({"text": "x" * 500_000})
         made = []

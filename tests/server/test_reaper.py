@@ -19,7 +19,8 @@ from jupyter_wf.core.events import StateChanged
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.services.reaper import Reaper
 from jupyter_wf.store.sqlite import open_store
-from tests.server.harness import Seed, Server, eventually, seeding
+from tests.server.harness import Seed, Server, seeding
+from tests.waiting import until
 
 VICTIM = """
 import sys, time
@@ -29,6 +30,7 @@ from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
+from tests.waiting import until
 
 store = open_store(Settings(home=Path(sys.argv[1])))
 me = this_process("python")
@@ -151,10 +153,10 @@ def test_the_thread_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture
     reaper = Reaper(store, interval=0.001)
     with caplog.at_level(logging.INFO, logger="jupyter_wf"):
         reaper.start()
-        eventually(lambda: store.looks > 5)
+        until(lambda: store.looks > 5)
         assert sum("the disk is gone" in record.message for record in caplog.records) == 1, "it complains once"
         store.broken = False
-        eventually(lambda: any("a-run is CRASHED" in record.message for record in caplog.records))
+        until(lambda: any("a-run is CRASHED" in record.message for record in caplog.records))
         before = {thread for thread in threading.enumerate() if thread.name == "jupyter_wf-reaper"}
         reaper.stop()
         assert len(before - set(threading.enumerate())) == 1
@@ -163,5 +165,5 @@ def test_the_thread_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture
 
 def test_runs_of_a_seed_stay(server: Server, seed: Seed) -> None:
     run_id = seed.run("RUNNING")
-    eventually(lambda: server.backend.open_runs > 0)
+    until(lambda: server.backend.open_runs > 0)
     assert server.get(f"runs/{run_id}")["state"]["type"] == "RUNNING"

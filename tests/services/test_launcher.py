@@ -21,7 +21,8 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.services import launcher
 from jupyter_wf.services.launcher import Launched, clean_environment, launch_notebook, start_notebook
-from tests.notebook.making import code, is_running, printed, read_cells, until, write_notebook
+from tests.notebook.making import code, is_running, printed, read_cells, write_notebook
+from tests.waiting import until
 
 SLEEP = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"
 

@@ -15,7 +15,8 @@ from jupyter_wf.core.errors import DatabaseDamaged, DatabaseTooNew, StoreError
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.sqlite import SqliteStore, migrations, open_store
 from tests.contracts.processes import child
-from tests.contracts.stores import Maker, eventually
+from tests.contracts.stores import Maker
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_connections_of_ended_threads_are_closed(store: SqliteStore, maker: Make
         thread = threading.Thread(target=read)
         thread.start()
         thread.join(10)
-    eventually(lambda: open_files() <= before + 1, "closed files")
+    until(lambda: open_files() <= before + 1, "closed files")
 
 
 def _target(fd: Path) -> str:

@@ -20,7 +20,8 @@ from jupyter_wf.store.sqlite import SqliteStore, database, open_store
 from jupyter_wf.store.sqlite.driver import connect, sqlite
 from jupyter_wf.store.sqlite.gate import Gate
 from tests.contracts.processes import ROOT
-from tests.contracts.stores import Maker, eventually
+from tests.contracts.stores import Maker
+from tests.waiting import until
 
 
 class Disk:
@@ -51,7 +52,7 @@ def test_a_full_disk_is_waited_for(
     disk.limit(1)
     large = maker.run("RUNNING", parameters='{"x": "' + "y" * 500_000 + '"}')
     with pytest.raises(TimeoutError, match="disk is full"):
-        eventually(lambda: "disk is full" in caplog.text, "a line in the log")
+        until(lambda: "disk is full" in caplog.text, "a line in the log")
         maker.journal.flush(0.1)
     # Reading goes on, and does not wait for what can't be written.
     assert store.get_run(kept).state.type == "RUNNING"
@@ -167,7 +168,7 @@ def test_a_locked_database_is_waited_for(
     other.execute("BEGIN IMMEDIATE")
     maker.state(run_id, "COMPLETED")
     with pytest.raises(TimeoutError, match="another process has held the write lock"):
-        eventually(lambda: maker.journal._stalled, "the journal's notice")  # type: ignore[attr-defined]
+        until(lambda: maker.journal._stalled, "the journal's notice")  # type: ignore[attr-defined]
         maker.journal.flush(0.05)
     assert store.get_run(run_id).state.type == "RUNNING"
     other.execute("ROLLBACK")
@@ -295,7 +296,7 @@ def test_a_run_that_begins_and_ends_in_a_batch_is_written_once(store: SqliteStor
 
     thread = threading.Thread(target=lambda: store.journal().run(hold))
     thread.start()
-    eventually(lambda: store.journal()._busy, "the journal at work")
+    until(lambda: store.journal()._busy, "the journal at work")
     ids = [maker.run("COMPLETED") for _ in range(3)]
     ready.set()
     thread.join(10)
