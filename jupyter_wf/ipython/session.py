@@ -16,6 +16,7 @@ from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flows import Flow
+from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
 from jupyter_wf.ipython.sources import CellTransformer
@@ -40,6 +41,7 @@ class Session:
         self._screen = KernelScreen(shell, self.ask) if hasattr(shell, "kernel") else TerminalScreen()
         self.board = Board(self._screen)
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
+        self._deafness = Deafness()
         self._raw_cell = ""
         self._undo: list[Callable[[], Any]] = []
 
@@ -72,6 +74,7 @@ class Session:
     # -- around each cell ------------------------------------------------------------------------------------------
 
     def _before_cell(self, info: Any) -> None:
+        self._deafness.end()
         self._raw_cell = info.raw_cell
         self.board.new_cell()
         self._adopt_parent()
@@ -85,6 +88,7 @@ class Session:
             self.shell.display_pub.publish({"text/plain": rest})
         if self._rerunner is not None:
             self._rerunner.cell_ended()
+        self._deafness.end()
 
     def _request(self) -> dict[str, Any]:
         """Return the message that the kernel is carrying out; an empty one in a terminal."""
@@ -131,6 +135,8 @@ class Session:
             value = work()
             return None if silent else value
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self._deafness.begin()
             show_user_frames(self.shell, error)
             raise
 
@@ -141,6 +147,7 @@ class Session:
             return None if silent else value
         except asyncio.CancelledError as cancelled:
             # The stop button cancels a cell that awaits; people know it as this.
+            self._deafness.begin()
             interrupt = KeyboardInterrupt().with_traceback(cancelled.__traceback__)
             show_user_frames(self.shell, interrupt)
             raise interrupt from None

@@ -9,6 +9,7 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_wf.flows import Flow
+from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.ipython.sources import CellSource
 from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard, compile_body, compile_function
 from jupyter_wf.tasks import Task
@@ -28,7 +29,8 @@ class _Body:
     def run(self) -> Any:
         guard = NamespaceGuard(self.namespace, self.body.names)
         try:
-            value = self.body.bind(self.namespace)()
+            with HeededInterrupts():
+                value = self.body.bind(self.namespace)()
             guard.keep()
         except BaseException:
             guard.take_back()

@@ -193,3 +193,39 @@ def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path) 
     assert "Completed" in view["data"]["text/plain"]
     assert value["data"]["text/plain"] == "4"
     assert "widgets" not in notebook.metadata
+
+
+@pytest.mark.parametrize(
+    "body", ["!{}\nafter = 1", "_x = !{}\nafter = 1", "%%bash\n{}"], ids=["called", "captured", "script"]
+)
+def test_the_stop_button_stops_a_task_that_waits_for_a_command(kernel: Kernel, tmp_path: Path, body: str) -> None:
+    begun = tmp_path / "begun"
+    message = kernel.send("%%task commanded\n" + body.format(f"touch {begun}; sleep 60"))
+    kernel.wait(begun.exists)
+    kernel.manager.interrupt_kernel()
+    assert kernel.collect(message).of("error")[0]["ename"] == "KeyboardInterrupt"
+    assert kernel.newest().state.name == "Cancelled"
+    assert kernel.ok("'after' in globals()").value == "False"
+
+
+def test_the_stop_button_pressed_again_while_the_first_is_shown(kernel: Kernel, tmp_path: Path) -> None:
+    # A custom exception handler stands for a slow traceback: it goes on when the second interrupt was sent.
+    kernel.ok(
+        "import pathlib, time, IPython\n"
+        "def slow(shell, *error, tb_offset=None):\n"
+        "    print('showing')\n"
+        f"    while not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n"
+        "    shell.showtraceback(error)\n"
+        "get_ipython().set_custom_exc((KeyboardInterrupt,), slow)"
+    )
+    message = kernel.send("%%task twice\nprint('begun')\ntime.sleep(60)")
+    kernel.collect(message, printed)
+    running(kernel, "twice")
+    kernel.manager.interrupt_kernel()
+    kernel.collect(message, lambda kind, content: kind == "stream" and "showing" in content["text"])
+    kernel.manager.interrupt_kernel()
+    (tmp_path / "go").touch()
+    assert kernel.collect(message).status == "error"
+    assert kernel.newest().state.name == "Cancelled"
+    kernel.ok("get_ipython().custom_exceptions = ()")
+    assert kernel.ok("1 + 1").value == "2"

@@ -1,0 +1,106 @@
+"""The stop button where IPython would lose it: while it waits for a command, and while it shows what was stopped."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Deafness", "HeededInterrupts"]
+
+#: IPython's modules that wait for a command, end it on an interrupt, and then go on as if nothing had happened.
+_SWALLOWING = ("IPython.utils._process", "IPython.core.magics.script")
+_MAIN = threading.main_thread()
+#: Seconds between two looks at whether IPython has come back from a command that was interrupted.
+_LOOK = 0.02
+
+
+class HeededInterrupts:
+    """While its block runs, an interrupt that reaches IPython's ``!command`` also reaches the code that called it.
+
+    IPython ends the command and swallows the `KeyboardInterrupt`; here it is sent again as soon as IPython is back, at
+    the latest raised where the block ends. What the block's own code catches stays caught. Outside the main thread, or
+    where interrupts are not handled by Python, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._previous: Callable[[int, FrameType | None], Any] | None = None
+        self._over = threading.Event()
+        self._repeater: threading.Thread | None = None
+        self._owed = False
+
+    def __enter__(self) -> HeededInterrupts:
+        previous = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is _MAIN and callable(previous):
+            self._previous = previous
+            signal.signal(signal.SIGINT, self._heed)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._previous is None:
+            return
+        if signal.getsignal(signal.SIGINT) == self._heed:
+            signal.signal(signal.SIGINT, self._previous)
+        self._over.set()
+        if self._repeater is not None:
+            self._repeater.join()
+        if self._owed and (error is None or isinstance(error, Exception)):
+            # An error here says that the command was ended.
+            raise KeyboardInterrupt from error
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        self._owed = _swallows(frame)
+        if self._owed and (self._repeater is None or not self._repeater.is_alive()):
+            self._repeater = threading.Thread(target=self._repeat, name="jupyter-wf-interrupt", daemon=True)
+            self._repeater.start()
+        if self._previous is not None:
+            self._previous(number, frame)
+
+    def _repeat(self) -> None:
+        while not self._over.wait(_LOOK):
+            if not _swallows(sys._current_frames().get(_MAIN.ident or 0)):
+                signal.pthread_kill(_MAIN.ident or 0, signal.SIGINT)
+                return
+
+
+def _swallows(frame: FrameType | None) -> bool:
+    """Return whether the code of ``frame`` was called by something that swallows interrupts.
+
+    That is what waits for a command, and a finalizer, such as that of a command's terminal: Python ignores its errors.
+    """
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__", "").startswith(_SWALLOWING):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class Deafness:
+    """Drops the interrupts that come after the one that has stopped a cell, until the cell is over.
+
+    Impatient people press the button twice. The second one would hit IPython while it shows the first, and ipykernel 7
+    then never answers the request: the cell would look as if it ran for ever.
+    """
+
+    def __init__(self) -> None:
+        self._previous: Any = None
+
+    def begin(self) -> None:
+        """Drop interrupts from now on. Does nothing outside the main thread."""
+        if self._previous is None and threading.current_thread() is _MAIN:
+            self._previous = signal.signal(signal.SIGINT, _drop)
+
+    def end(self) -> None:
+        """Hear them again."""
+        previous, self._previous = self._previous, None
+        if previous is not None and signal.getsignal(signal.SIGINT) is _drop:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _drop(number: int, frame: FrameType | None) -> None:
+    pass
