@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
-__all__ = ["Head", "delays", "non_negative_int", "positive_seconds", "split_head", "tag_list"]
+from jupyter_wf.core.states import StateType
+
+__all__ = ["Head", "delays", "non_negative_int", "positive_seconds", "split_head", "state_type", "tag_list"]
 
 _NAME = re.compile(r"[^\W\d][\w.-]*")
 _RESULT = re.compile(r"\s*->\s*(\S*)")
@@ -129,6 +131,14 @@ def delays(text: str) -> float | list[float]:
 def tag_list(text: str) -> list[str]:
     """Return the tags that commas separate."""
     return [tag.strip() for tag in text.split(",") if tag.strip()]
+
+
+def state_type(text: str) -> str:
+    """Return the type of state that ``text`` names, in capitals. Raises `argparse.ArgumentTypeError`."""
+    value = text.upper()
+    if value not in StateType.__members__:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a state; there are {', '.join(StateType)}")
+    return value
 
 
 def _number(text: str) -> float:

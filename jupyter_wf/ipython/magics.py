@@ -17,7 +17,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from jupyter_wf.core.codec import encode_run
 from jupyter_wf.core.errors import JupyterWfError, ParameterError
 from jupyter_wf.core.models import RunFilter
-from jupyter_wf.ipython.heads import delays, non_negative_int, positive_seconds, split_head, tag_list
+from jupyter_wf.ipython.heads import delays, non_negative_int, positive_seconds, split_head, state_type, tag_list
 from jupyter_wf.ipython.html import RunTable
 from jupyter_wf.ipython.session import Session
 from jupyter_wf.ipython.work import Options
@@ -59,7 +59,7 @@ class WorkflowMagics(Magics):
         self._session = session
 
     @no_var_expand
-    @magic_arguments()
+    @magic_arguments("%task")
     @argument("name", metavar="NAME[(parameters) [-> out]]", help="The task's name; with parameters, a callable task.")
     @_run_options
     @argument("--tags", type=tag_list, metavar="A,B", help="Tags of the run, with commas between.")
@@ -75,7 +75,7 @@ class WorkflowMagics(Magics):
         return self._run("task", line, cell, {**_common(args), "tags": args.tags})
 
     @no_var_expand
-    @magic_arguments()
+    @magic_arguments("%flow")
     @argument("name", metavar="NAME[(parameters) [-> out]]", help="The flow's name; with parameters, a callable flow.")
     @_run_options
     @cell_magic
@@ -104,7 +104,7 @@ class WorkflowMagics(Magics):
     @argument("command", choices=("runs", "cancel", "retry", "widgets"), help="What to do.")
     @argument("value", nargs="?", help="cancel, retry: a run's id or its beginning. widgets: on or off.")
     @argument("--limit", type=non_negative_int, default=20, help="runs: how many of the newest runs to list.")
-    @argument("--state", help="runs: only those in this state, for instance FAILED.")
+    @argument("--state", type=state_type, help="runs: only those in this state, for instance FAILED.")
     @line_magic
     def wf(self, line: str) -> Any:
         """Look at runs and steer them: ``%wf runs``, ``%wf cancel ID``, ``%wf retry ID``, ``%wf widgets on|off``."""

@@ -20,7 +20,7 @@ from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
 from jupyter_wf.ipython.sources import CellTransformer
-from jupyter_wf.ipython.tracebacks import show_user_frames
+from jupyter_wf.ipython.tracebacks import leave_out_our_frames, show_user_frames
 from jupyter_wf.ipython.views import Board
 from jupyter_wf.ipython.work import Options, define, make_work
 from jupyter_wf.tasks import Task
@@ -57,6 +57,7 @@ class Session:
             lambda: events.unregister("pre_run_cell", self._before_cell),
             lambda: events.unregister("post_run_cell", self._after_cell),
             lambda: posts.remove(self.transformer),
+            leave_out_our_frames(self.shell),
             self.runtime.on_root(self._on_root),
             self.runtime.journal.subscribe(self.board.on_commit),
         ]

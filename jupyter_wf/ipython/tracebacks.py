@@ -1,4 +1,4 @@
-"""Show the traceback of a cell's failure as if the cell had run without us: its own frames, at its own lines."""
+"""Show the traceback of a failure as if the code had run without us: the user's frames, at the cells' lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["show_user_frames", "user_frames"]
+__all__ = ["leave_out_our_frames", "show_user_frames", "user_frames"]
 
 _OURS = "jupyter_wf."
 
@@ -41,3 +41,22 @@ def show_user_frames(shell: InteractiveShell, error: BaseException) -> None:
 
     rendering: Callable[[], Any] = render
     vars(error)["_render_traceback_"] = rendering
+
+
+def leave_out_our_frames(shell: InteractiveShell) -> Callable[[], None]:
+    """Make the shell show every error without the frames of this package; return what undoes it.
+
+    A task that is called in an ordinary cell then fails as a plain function would. An error with no other frames is
+    shown as it is.
+    """
+    formatter = shell.InteractiveTB
+    original = formatter.structured_traceback
+
+    def structured(kind: Any, error: Any, traceback: TracebackType | None = None, *args: Any, **options: Any) -> Any:
+        return original(kind, error, user_frames(traceback) or traceback, *args, **options)
+
+    def undo() -> None:
+        vars(formatter).pop("structured_traceback", None)
+
+    vars(formatter)["structured_traceback"] = structured
+    return undo

@@ -119,6 +119,29 @@ def test_tracebacks_show_the_cells_frames_only(
     assert not hasattr(result.error_in_exec, "_render_traceback_")
 
 
+@pytest.mark.parametrize(
+    ("call", "inside"),
+    [
+        ("part(0)", [("1", "2")]),
+        ("part.submit(0).result()", [("1", "2")]),
+        ("await later(0)", [("2", "3")]),
+        ("part()", []),
+        ("whole(1, 2)", []),
+    ],
+)
+def test_a_call_in_an_ordinary_cell_fails_as_that_of_a_plain_function(
+    ip: Any, capsys: pytest.CaptureFixture[str], call: str, inside: list[tuple[str, str]]
+) -> None:
+    ip.ok("%%task part(n)\n1 / n")
+    ip.ok("%%task later(n)\nawait __import__('asyncio').sleep(0)\n1 / n")
+    ip.ok("%%flow whole(n)\nn")
+    ip.run(f"x = 1\n{call}")
+    out = capsys.readouterr().out
+    assert re.findall(r"Cell In\[(\d+)\], line (\d+)", out) == [("4", "2"), *inside]
+    assert "jupyter_wf/" not in out
+    assert "hidden" not in out
+
+
 def test_frames_between_a_flow_and_its_task_are_left_out(ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
     ip.ok("%%task part(n)\nn / 0")
     ip.run("%%flow whole\npart(1)")
@@ -161,6 +184,7 @@ def test_syntax_errors_look_as_in_any_cell(ip: Any, capsys: pytest.CaptureFixtur
         ("%%task f(a\n1", "no closing parenthesis"),
         ("%wf nope", "invalid choice"),
         ("%wf widgets maybe", "'on' or 'off'"),
+        ("%wf runs --state nope", "'nope' is not a state"),
         ("%wf cancel", "needs a run's id"),
         ("%wf cancel ffffffff", "no run has the id"),
     ],
@@ -177,6 +201,7 @@ def test_usage_errors_are_one_line(ip: Any, capsys: pytest.CaptureFixture[str], 
 def test_help_shows_the_options(ip: Any) -> None:
     for name in ("task", "flow"):
         text = ip.shell.magics_manager.magics["cell"][name].__doc__
+        assert f"%%{name} [--retries" in text.replace("\n", " ")
         for word in ("--retries", "--retry-delay", "--timeout", "NAME[(parameters) [-> out]]"):
             assert word in text
 
@@ -254,6 +279,7 @@ def test_wf_runs_and_cancel(ip: Any, capsys: pytest.CaptureFixture[str]) -> None
     table = ip.ok("%wf runs")
     assert [run["name"] for run in table.runs] == ["two", "one"]
     assert [run["name"] for run in ip.ok("%wf runs --state FAILED --limit 5").runs] == ["two"]
+    assert [run["name"] for run in ip.ok("%wf runs --state failed").runs] == ["two"]
     run = ip.runs()[0]
     ip.run(f"%wf cancel {run.id[:8]}")
     assert "can't be cancelled" in capsys.readouterr().err
