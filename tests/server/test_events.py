@@ -302,10 +302,13 @@ def test_the_state_file_fails_while_somebody_catches_up(server: Server, monkeypa
 
 
 def test_a_failing_feed_goes_on_where_it_was(server: Server, seed: Seed, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = server.backend._feed
+    others = set(feed._subscriptions) if feed is not None else set()
     with server.listen() as listener:
         listener.next()
-        describer = server.backend._describer
-        assert describer is not None
+        feed, describer = server.backend._feed, server.backend._describer
+        assert feed is not None and describer is not None
+        until(lambda: feed._subscriptions - others, "it has caught up")
         describe, failures = describer.describe, []
 
         def fail_once(*args: Any, **more: Any) -> Any:
