@@ -218,6 +218,24 @@ describe('RunModel', () => {
     expect(model.view.lines.map(line => line.seq)).toEqual([1, 2, 3, 12]);
   });
 
+  it('loads what is in open rows at any depth, from the start and when a row is opened', async () => {
+    const below = { progress: { total: 1, done: 1, counts: {} } };
+    const inner = aChild('inner', cell, { created_at: at(2), ...below }, 'COMPLETED');
+    const deep = aChild('deep', inner, { created_at: at(3), ...below }, 'COMPLETED');
+    const leaf = aChild('leaf', deep, { created_at: at(4) }, 'COMPLETED');
+    server.runs = [root, cell, inner, deep, leaf];
+    await model.load();
+    const all = ['cell', 'inner', 'deep', 'leaf'];
+    expect(model.view.rows.map(row => row.run.id)).toEqual(all);
+    const many = { progress: { total: 60, done: 60, counts: {} } };
+    server.runs = [root, { ...cell, ...many }, inner, deep, leaf];
+    await model.load();
+    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell']);
+    model.setExpanded('cell', true);
+    await settle();
+    expect(model.view.rows.map(row => row.run.id)).toEqual(all);
+  });
+
   it('narrows the log to a row and what is below it', async () => {
     await model.load();
     model.select('cell');

@@ -28,6 +28,7 @@ export interface RunView {
 
 const PAGE_SIZE = 200;
 const PAGES_AT_ONCE = 10;
+const ROWS_AT_ONCE = 50;
 const LOG_TAIL = 1000;
 const RELOAD_DELAY = 5000;
 
@@ -117,7 +118,7 @@ export class RunModel {
     this.choices = new Map(this.choices).set(id, expanded);
     this.touch();
     if (expanded) {
-      void this.readBelow(id);
+      void this.readBelow(id).then(() => this.readOpenRows(id));
     }
   }
 
@@ -160,7 +161,7 @@ export class RunModel {
       this.logs = { ...this.logs, dropped: true };
     }
     this.touch();
-    await this.readOpenRows();
+    await this.readOpenRows(this.runId);
   }
 
   private follow(after: number): void {
@@ -207,26 +208,41 @@ export class RunModel {
     }
   }
 
-  private async readBelow(id: string): Promise<void> {
-    if (!this.loadedRows.has(id)) {
-      this.loadedRows.add(id);
-      if (!(await this.attempt(() => this.readChildren(id)))) {
-        this.loadedRows.delete(id);
-      }
+  /** Read a row's children, once; returns whether that went well. */
+  private async readBelow(id: string): Promise<boolean> {
+    if (this.loadedRows.has(id)) {
+      return true;
     }
+    this.loadedRows.add(id);
+    const read = await this.attempt(() => this.readChildren(id));
+    if (!read) {
+      this.loadedRows.delete(id);
+    }
+    return read;
   }
 
-  /** Rows that are open from the start show their children; a few requests, not hundreds. */
-  private async readOpenRows(): Promise<void> {
-    const open = [...this.table.runs.values()].filter(
-      run =>
-        run.id !== this.runId && (run.progress?.total ?? 0) > 0 && isExpanded(run, this.choices)
-    );
-    for (const run of open.slice(0, 50)) {
-      await this.readBelow(run.id);
-    }
-    for (const run of open.slice(50)) {
-      this.choices = new Map(this.choices).set(run.id, false);
+  /** Rows below `id` that are open from the start show what is in them, however deep; a few requests, not hundreds. */
+  private async readOpenRows(id: string): Promise<void> {
+    const isUnread = (run: RunJSON): boolean =>
+      run.id !== this.runId &&
+      (run.progress?.total ?? 0) > 0 &&
+      !this.loadedRows.has(run.id) &&
+      isExpanded(run, this.choices);
+    let read = 0;
+    for (let rows = [id]; rows.length > 0 && !this.disposed;) {
+      const inside = subtreeIds(this.table, id);
+      rows = [...inside].filter(row => {
+        const run = this.table.runs.get(row);
+        return run !== undefined && isUnread(run);
+      });
+      for (const row of rows) {
+        if (read >= ROWS_AT_ONCE) {
+          this.choices = new Map(this.choices).set(row, false);
+        } else if (!(await this.readBelow(row))) {
+          return;
+        }
+        read += 1;
+      }
     }
     this.touch();
   }

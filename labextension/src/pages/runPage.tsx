@@ -2,7 +2,7 @@ import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { ErrorBox } from '../components/ErrorBox';
 import { LogView } from '../components/LogView';
-import { runTitle } from '../draw/names';
+import { runSubtitle, runTitle } from '../draw/names';
 import { ConnectionNotice, Problem } from '../components/Notices';
 import { type RunActions, RunHeader } from '../components/RunHeader';
 import { TaskTable } from '../components/TaskTable';
@@ -118,7 +118,8 @@ export class RunPageContent extends ReactWidget {
       // A shortened id was resolved by the server.
       this.node.dataset.runId = run.id;
       this.node.dataset.state = run.state.type;
-      this.title.label = `${runTitle(run)} · ${run.name}`;
+      const named = [runTitle(run), runSubtitle(run)].filter(text => text !== '').join(' · ');
+      this.title.label = named.length > 60 ? `${named.slice(0, 59)}…` : named;
       this.title.caption = `${runTitle(run)}\n${run.name}\n${run.id}`;
     }
   }
