@@ -251,4 +251,17 @@ describe('the RunView widget', () => {
     expect(model.listeners).toBe(0);
     expect(jest.getTimerCount()).toBe(0);
   });
+
+  it('stays at the end of its rows, where those that run are, until the reader scrolls away', () => {
+    const model = mount(aView());
+    const list = one('.wf-RunView-tasks');
+    Object.defineProperty(list, 'clientHeight', { get: () => 100 });
+    Object.defineProperty(list, 'scrollHeight', { get: () => 100 * list.children.length });
+    list.scrollTop = 100;
+    model.show(aView({ tasks: ['a', 'b', 'c'].map(id => aRow(id)) }));
+    expect(list.scrollTop).toBe(300);
+    list.scrollTop = 50;
+    model.show(aView({ tasks: ['a', 'b', 'c', 'd'].map(id => aRow(id)) }));
+    expect(list.scrollTop).toBe(50);
+  });
 });

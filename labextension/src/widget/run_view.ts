@@ -102,6 +102,9 @@ class RunView {
 
   private paintRows(tasks: RowJSON[], now: number, axis: { from: number; to: number }): void {
     const seen = new Set<string>();
+    const { scrollTop, clientHeight, scrollHeight } = this.list;
+    // What runs is at the end: stay there, unless the reader has scrolled away from it.
+    const follows = scrollTop + clientHeight >= scrollHeight - 8;
     tasks.forEach((row, index) => {
       seen.add(row.id);
       let drawing = this.rows.get(row.id);
@@ -121,6 +124,9 @@ class RunView {
       }
     }
     this.list.hidden = tasks.length === 0;
+    if (follows) {
+      this.list.scrollTop = this.list.scrollHeight;
+    }
   }
 
   /** Screen readers hear the run's states, not every tick. */
