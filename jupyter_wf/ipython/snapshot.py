@@ -227,7 +227,7 @@ def _row(node: _Node) -> Row:
     state = node.state
     return {
         "id": node.created.run_id,
-        "name": node.name,
+        "name": _row_name(node),
         "kind": node.created.kind,
         "state": _state_json(node),
         "attempt": state.attempt if state else 1,
@@ -238,6 +238,12 @@ def _row(node: _Node) -> Row:
         "error": _error_json(node),
         "progress": _progress(node) if node.children or node.expected else None,
     }
+
+
+def _row_name(node: _Node) -> str:
+    """Say which flow a flow inside a flow is of: its own name says nothing alone."""
+    flow = node.created.flow_name if node.created.kind == "flow" else None
+    return f"{flow} · {node.name}" if flow and flow != node.name else node.name
 
 
 def _run_json(node: _Node, *, can_retry: bool) -> RunJSON:

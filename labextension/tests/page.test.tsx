@@ -79,6 +79,21 @@ afterEach(() => {
 });
 
 describe('the run page', () => {
+  it('names a flow inside a flow by its flow as well', async () => {
+    server.runs.push(
+      aChild('inner', root, {
+        kind: 'flow',
+        flow_name: 'clean',
+        name: 'odd-heron',
+        created_at: at(4)
+      })
+    );
+    await show();
+    expect(rows().map(row => row.querySelector('.jp-WfTaskName')?.textContent)).toContain(
+      'clean · odd-heron'
+    );
+  });
+
   it('shows the run, its parameters, its tasks as a tree, and the log', async () => {
     await show();
     expect(text('.jp-WfHeader .wf-Badge')).toBe('Running');

@@ -301,3 +301,10 @@ def test_many_runs_in_one_cell_do_not_flood_it(ip: Any, published: Any) -> None:
     ip.ok("for i in range(30): part(i)")
     texts = [output["data"]["text/plain"] for output in published.outputs]
     assert any("and 22 more runs (22 completed)" in text for text in texts)
+
+
+def test_a_flow_inside_a_flow_is_shown_with_its_flows_name(ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ip.ok("%%flow inner(n)\nn")
+    ip.ok("%%flow outer\ninner(1)")
+    _, inside = ip.runs()
+    assert f"✓ inner · {inside.name}" in capsys.readouterr().out

@@ -2,6 +2,7 @@ import * as React from 'react';
 import { attemptsText } from '../draw/attempts';
 import { drawBadge } from '../draw/badge';
 import { barSpan, drawBar } from '../draw/bar';
+import { runSubtitle, runTitle } from '../draw/names';
 import { isClosed } from '../draw/states';
 import { errorLine, plain } from '../draw/text';
 import { formatClock, formatDuration, formatMoment, spanBetween } from '../draw/time';
@@ -34,6 +35,9 @@ export function TaskRow(props: {
       ? plain(run.state.message)
       : '';
   const parts = progressText(run.progress);
+  // A flow inside a flow has a name that says nothing alone.
+  const named = run.kind === 'flow' ? [runTitle(run), runSubtitle(run)] : [plain(run.name)];
+  const name = named.filter(text => text !== '').join(' · ');
   return (
     <div
       className="jp-WfTaskRow"
@@ -54,7 +58,7 @@ export function TaskRow(props: {
         role="gridcell"
         className="jp-WfCol-name"
         style={{ paddingLeft: (level - 1) * 16 }}
-        title={plain(run.name)}
+        title={name}
       >
         <span
           className="jp-WfTwisty"
@@ -68,7 +72,7 @@ export function TaskRow(props: {
         >
           {expandable ? (expanded ? '▾' : '▸') : ''}
         </span>
-        <span className="jp-WfTaskName">{plain(run.name)}</span>
+        <span className="jp-WfTaskName">{name}</span>
         {parts && <span className="jp-WfTaskParts">{parts}</span>}
       </span>
       <span role="gridcell" className="jp-WfCol-bar">
