@@ -34,17 +34,18 @@ async def call_async(
 
 async def _run(invocation: Invocation, attempt: int) -> None:
     __tracebackhide__ = True
-    live = invocation.live
     try:
+        invocation.begin()
         for future in invocation.upstream:
             await future.until_done()
         await perform_async(invocation, attempt)
     except BaseException as error:
-        settle(live, error)
+        if invocation.begun:
+            settle(invocation.live, error)
         raise
     finally:
-        if live.parent is None:
-            await asyncio.to_thread(end_of_root, live, lambda: _run_again(invocation))
+        if invocation.begun and invocation.live.parent is None:
+            await asyncio.to_thread(end_of_root, invocation.live, lambda: _run_again(invocation))
 
 
 async def _run_again(invocation: Invocation) -> None:
@@ -83,6 +84,7 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
 async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[Any]], timeout: float | None) -> None:
     """Do as `drive` does, in the running event loop, with an awaitable ``call``."""
     answer: Outcome | None = None
+    around = CURRENT.get()
     try:
         while True:
             try:
@@ -101,6 +103,7 @@ async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[A
             else:
                 answer = stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
+        CURRENT.set(around)
         settle(live, error)
         raise
 

@@ -80,11 +80,12 @@ def bind(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> di
 class Invocation:
     """One call of a task or flow, and its run: made below the run that the caller is part of.
 
-    Listeners hear of a run that has no parent in this process before its work begins. Raises `ParameterError` where
-    the arguments do not fit the function; no run is made then.
+    The run is made by `begin`; listeners hear of one that has no parent in this process before its work begins. Raises
+    `ParameterError` where the arguments do not fit the function; no run is made then.
     """
 
-    __slots__ = ("args", "callee", "kwargs", "live", "upstream")
+    __slots__ = ("_parameters", "args", "callee", "kwargs", "live", "upstream")
+    live: LiveRun
 
     def __init__(
         self, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] = ()
@@ -93,7 +94,20 @@ class Invocation:
         self.args = args
         self.kwargs = kwargs
         self.upstream = find_futures((*args, *kwargs.values(), *wait_for))
-        self.live = _begin(callee, bind(callee, args, kwargs), self.upstream)
+        self._parameters: Mapping[str, Any] | None = bind(callee, args, kwargs)
+
+    def begin(self) -> LiveRun:
+        """Make the run, where there is none yet, and return it. An interrupt meanwhile closes what was made."""
+        parameters, self._parameters = self._parameters, None
+        if parameters is not None:
+            # No interrupt is noticed between the return of a Python function and the assignment of its value.
+            self.live = _begin(self.callee, parameters, self.upstream)
+        return self.live
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run."""
+        return hasattr(self, "live")
 
     def steps(self, attempt: int = 1) -> Life:
         """Return the life that the run is to lead, now that its upstream has ended; futures give way to values."""
@@ -139,7 +153,11 @@ def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFutu
     if callee.executor is not None:
         live.executor = callee.executor
     if parent is None:
-        host.announce(live)
+        try:
+            host.announce(live)
+        except BaseException as error:
+            settle(live, error)
+            raise
     return live
 
 
@@ -153,17 +171,18 @@ def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_
 
 def _run(invocation: Invocation, attempt: int) -> None:
     __tracebackhide__ = True
-    live = invocation.live
     try:
+        invocation.begin()
         for future in invocation.upstream:
             future.wait()
         perform(invocation, attempt)
     except BaseException as error:
-        settle(live, error)
+        if invocation.begun:
+            settle(invocation.live, error)
         raise
     finally:
-        if live.parent is None:
-            end_of_root(live, lambda: _run_again(invocation))
+        if invocation.begun and invocation.live.parent is None:
+            end_of_root(invocation.live, lambda: _run_again(invocation))
 
 
 def _run_again(invocation: Invocation) -> None:

@@ -90,21 +90,23 @@ class _Printing:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
+        #: The runs that want it. A set, because an interrupted `begin` is ended too.
+        self._users: set[LiveRun] = set()
         self._original = builtins.print
 
-    def begin(self) -> None:
+    def begin(self, live: LiveRun) -> None:
         with self._lock:
-            self._users += 1
-            if self._users == 1:
+            self._users.add(live)
+            if builtins.print != self._print:
                 self._original = builtins.print
                 builtins.print = self._print
 
-    def end(self) -> None:
+    def end(self, live: LiveRun | None) -> None:
         with self._lock:
-            self._users -= 1
+            # Also those whose own end was interrupted.
+            self._users = {user for user in self._users if user is not live and user.is_open}
             # Somebody else may have replaced it meanwhile: theirs stays.
-            if self._users == 0 and builtins.print == self._print:
+            if not self._users and builtins.print == self._print:
                 builtins.print = self._original
 
     def _print(
@@ -112,7 +114,10 @@ class _Printing:
     ) -> None:
         self._original(*values, sep=sep, end=end, file=file, **more)
         live = CURRENT.get()
-        if live is None or not live.log_prints or (file is not None and file not in (sys.stdout, sys.stderr)):
+        if live is None:
+            self.end(None)
+            return
+        if not live.log_prints or (file is not None and file not in (sys.stdout, sys.stderr)):
             return
         text = (" " if sep is None else sep).join(map(str, values))
         if text.strip():
@@ -126,8 +131,8 @@ _printing = _Printing()
 def printing(live: LiveRun) -> Iterator[None]:
     """While the block runs, what ``live`` and the runs below it print is also written to their logs."""
     live.log_prints = True
-    _printing.begin()
     try:
+        _printing.begin(live)
         yield
     finally:
-        _printing.end()
+        _printing.end(live)

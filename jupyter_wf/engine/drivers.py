@@ -30,6 +30,7 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
     An interrupt of the driver itself closes the run and everything below it, and goes on to the caller.
     """
     answer: Outcome | None = None
+    around = CURRENT.get()
     try:
         while True:
             try:
@@ -48,6 +49,8 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
             else:
                 answer = stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
+        # The interrupt may have come while the context was changed, there or back.
+        CURRENT.set(around)
         settle(live, error)
         raise
 

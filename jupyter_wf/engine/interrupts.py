@@ -136,15 +136,17 @@ class Deadlines:
         self._idle = idle
         self._heap: list[tuple[float, int, Callable[[], Any]]] = []
         self._ids = count()
-        self._condition = threading.Condition()
+        # Taken by itself, in C: an interrupt inside the condition's own `__enter__` would leave it taken for ever.
+        self._lock = threading.Lock()
+        self._condition = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
     def add(self, seconds: float, callback: Callable[[], Any]) -> int:
         """Call ``callback`` in ``seconds`` from now, on this object's thread; return a number for `drop`."""
-        with self._condition:
+        with self._lock:
             number = next(self._ids)
             heapq.heappush(self._heap, (time.monotonic() + seconds, number, callback))
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="jupyter-wf-deadlines", daemon=True)
                 self._thread.start()
             else:
@@ -153,13 +155,13 @@ class Deadlines:
 
     def drop(self, number: int) -> None:
         """Forget a callback; nothing happens where it has been called already."""
-        with self._condition:
+        with self._lock:
             self._heap = [item for item in self._heap if item[1] != number]
             heapq.heapify(self._heap)
 
     def _work(self) -> None:
         while True:
-            with self._condition:
+            with self._lock:
                 if not self._heap:
                     self._condition.wait(self._idle)
                     if not self._heap:

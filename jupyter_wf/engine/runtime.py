@@ -10,11 +10,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.events import RunCreated
 from jupyter_wf.core.ids import new_id, run_name
 from jupyter_wf.core.models import ProcessInfo, Run, RunKind
@@ -23,6 +24,7 @@ from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.bus import Roots
 from jupyter_wf.engine.context import ambient_parent
+from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.interrupts import Deadlines, look_at_handler
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
@@ -158,23 +160,34 @@ class Runtime:
         )
         live.max_attempts = max_attempts
         live.parameters = parameters or live.parameters
-        if parent is not None:
-            live.inherit(parent)
-        self.journal.append(
-            RunCreated(
-                ident,
-                time.time(),
-                kind,
-                *(live.name, live.flow_name, task_name, parent_id, live.root_id),
-                self.process.id,
-                *(to_json(live.parameters), _json_texts(tags), _json_texts(upstream), _json_object(source)),
-                expected,
-                max_attempts,
-            )
+        created = RunCreated(
+            ident,
+            time.time(),
+            kind,
+            *(live.name, live.flow_name, task_name, parent_id, live.root_id),
+            self.process.id,
+            *(to_json(live.parameters), _json_texts(tags), _json_texts(upstream), _json_object(source)),
+            *(expected, max_attempts),
         )
-        live.set_state(StateType.PENDING)
-        self._watch(live)
+        try:
+            if parent is not None:
+                live.inherit(parent)
+            self.journal.append(created)
+            live.set_state(StateType.PENDING)
+            self._watch(live)
+        except BaseException as error:
+            self._abandon(live, error)
+            raise
         return live
+
+    def _abandon(self, live: LiveRun, error: BaseException) -> None:
+        """Close a run that was interrupted while it was made: its caller does not know of it."""
+        if live.parent is not None:
+            live.parent.children.pop(live.id, None)
+        # It may have been interrupted before or after the entry was taken: the store knows.
+        with suppress(StoreError):
+            if self.store.get_runs([live.id]):
+                settle(live, error)
 
     def adopt(self, run: Run) -> LiveRun:
         """Take over a stored run that this process has claimed."""

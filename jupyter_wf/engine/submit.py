@@ -11,6 +11,8 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.calls import Callee, Invocation, perform
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.interrupts import Interruption
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["submit"]
 
@@ -23,29 +25,47 @@ def submit(
     Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
     """
     submission = _Submission(Invocation(callee, args, kwargs, wait_for))
-    submission.begin()
+    try:
+        submission.begin()
+    except BaseException as error:
+        submission.give_up(error)
+        raise
+    if submission.worker == threading.get_ident():
+        _go_on_outwards(submission.live)
     return submission.future
+
+
+def _go_on_outwards(live: LiveRun) -> None:
+    """Raise, for a task that was done at once in its caller's thread, what stops the caller too."""
+    error = live.last_error
+    if error is not None and not isinstance(error, (Exception, Interruption)):
+        raise error
+    if live.parent is not None and live.parent.stopping:
+        raise Interruption
 
 
 class _Submission:
     """One submitted call on its way: created, waiting for its upstream, on a thread, ended."""
 
-    __slots__ = ("context", "future", "invocation", "live", "open_futures", "started")
+    __slots__ = ("context", "future", "invocation", "live", "open_futures", "started", "worker")
+    live: LiveRun
+    future: RunFuture[Any]
+    open_futures: dict[str, Any]
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation
-        self.live = invocation.live
-        self.future: RunFuture[Any] = RunFuture(self.live)
         self.context = copy_context()
         self.started = False
-        # Whoever ends first waits for these: the run that submitted them, or the process.
-        parent = self.live.parent
-        self.open_futures = self.live.runtime.loose if parent is None else parent.submitted
-        self.open_futures[self.live.id] = self.future
+        self.worker = 0
 
     def begin(self) -> None:
-        """Start when every upstream run has ended."""
-        self.live.on_cancel(self._cancelled)
+        """Make the run, and start it when every upstream run has ended."""
+        live = self.live = self.invocation.begin()
+        self.future = RunFuture(live)
+        # Whoever ends first waits for these: the run that submitted them, or the process.
+        self.open_futures = live.runtime.loose if live.parent is None else live.parent.submitted
+        self.open_futures[live.id] = self.future
+        live.on_cancel(self._cancelled)
         waited_for = [future for future in self.invocation.upstream if not future.done()]
         if not waited_for:
             self._start()
@@ -53,6 +73,14 @@ class _Submission:
         countdown = _Countdown(len(waited_for), self._start)
         for future in waited_for:
             future.add_done_callback(countdown)
+
+    def give_up(self, error: BaseException) -> None:
+        """Close what an interrupt has left half begun; a thread that has begun with it goes on."""
+        if self.started or not self.invocation.begun:
+            return
+        settle(self.invocation.live, error)
+        if hasattr(self, "open_futures"):
+            self._finish()
 
     def _start(self) -> None:
         if self.invocation.callee.is_async:
@@ -67,12 +95,14 @@ class _Submission:
 
     def _work(self) -> None:
         self.started = True
+        self.worker = threading.get_ident()
         if self.live.is_open:
             try:
                 self.context.run(perform, self.invocation)
             except BaseException as error:
-                # The run is closed, its exception is in its state: the pool's thread has nothing left to say.
+                # The run is closed, its exception is in its record: the pool's thread has nothing left to say.
                 settle(self.live, error)
+                self.live.last_error = error
         self._finish()
 
     async def _work_async(self) -> None:

@@ -83,7 +83,8 @@ class RequestWatcher:
             if len(self._runs) >= self.KEPT:
                 self._forget()
             self._runs[live.id] = live
-            if self._thread is None and not self._stop.is_set():
+            # An interrupt may have kept the last one from its start.
+            if (self._thread is None or not self._thread.is_alive()) and not self._stop.is_set():
                 self._thread = threading.Thread(target=self._work, name="jupyter-wf-requests", daemon=True)
                 self._thread.start()
 

@@ -80,8 +80,9 @@ class ThreadExecutor:
 
     def _add_thread(self) -> None:
         thread = _Worker(self, self._work, len(self._threads))
-        self._threads.add(thread)
+        # In this order: one that an interrupt kept from its start must not count.
         thread.start()
+        self._threads.add(thread)
 
     def _work(self) -> None:
         me = threading.current_thread()

@@ -181,6 +181,9 @@ class _Writing:
         if run is None:
             self._refused.append((entry, "there is no such run"))
             return
+        if entry.at == run.at and entry.name == run.name and entry.attempt == run.attempt:
+            # Written again by an owner that was interrupted and could not know whether it had been.
+            return
         reason = run.refuses(entry.attempt)
         if reason is not None:
             self._refused.append((entry, reason))

@@ -209,7 +209,7 @@ class SqliteJournal:
 
     def _kick(self) -> None:
         self._idle = False
-        if self._thread is None:
+        if self._ident is None:
             self._start()
         self._wake.put(None)
 
@@ -217,7 +217,8 @@ class SqliteJournal:
         # Reentrant, because a signal handler may append while the main thread is here.
         with self._starting:
             thread = self._thread
-            if thread is None:
+            # An interrupt may have kept the last one from its start.
+            if thread is None or (self._ident is None and not thread.is_alive()):
                 thread = threading.Thread(target=self._loop, name="jupyter_wf-journal", daemon=True)
                 self._thread = thread
                 thread.start()
@@ -234,7 +235,11 @@ class SqliteJournal:
     # -- the thread's side ---------------------------------------------------------------------------------------
 
     def _loop(self) -> None:
-        self._ident = threading.get_ident()
+        with self._starting:
+            # Of two that were started, by an interrupt in between, one is the journal.
+            if self._ident is not None:
+                return
+            self._ident = threading.get_ident()
         while True:
             self._wait()
             self._busy = True
