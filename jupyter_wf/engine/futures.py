@@ -115,15 +115,15 @@ class RunFuture(Generic[R]):
         return f"<RunFuture {self._run.name!r} {self._run.state.name}>"
 
 
-def _inside(value: Any, found: list[RunFuture[Any]]) -> None:
+def _inside(value: Any, found: list[RunFuture[Any]], around: tuple[int, ...] = ()) -> None:
+    kind = type(value)
     if isinstance(value, RunFuture):
         found.append(value)
-    elif type(value) in (list, tuple, set, frozenset):
-        for item in value:
-            _inside(item, found)
-    elif type(value) is dict:
-        for item in value.values():
-            _inside(item, found)
+    elif kind in (list, tuple, set, frozenset, dict) and id(value) not in around:
+        # A container may contain itself.
+        around = (*around, id(value))
+        for item in value.values() if kind is dict else value:
+            _inside(item, found, around)
 
 
 def find_futures(values: Iterable[Any]) -> list[RunFuture[Any]]:

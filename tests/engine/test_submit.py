@@ -305,3 +305,15 @@ def test_a_future_tells_what_it_is() -> None:
     seen: list[object] = []
     future.add_done_callback(seen.append)
     assert seen == [future]
+
+
+def test_a_container_may_contain_itself(runs: Runs) -> None:
+    @task
+    def count(items: list[object]) -> int:
+        return len(items)
+
+    items: list[object] = [1, 2]
+    items.append(items)
+    assert count(items) == 3
+    (run,) = runs()
+    assert run.state.name == "Completed"
