@@ -142,7 +142,9 @@ class Task(Generic[P, R]):
             results=_stored_results(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
         )
         self.name = self.callee.name
-        self.description = description if description is not None else inspect.getdoc(fn)
+        # Not `inspect.getdoc`: for a method it looks through the class, and meets the task itself there.
+        doc = getattr(fn, "__doc__", None)
+        self.description = inspect.cleandoc(doc) if description is None and doc else description
         self.tags = set(self.callee.tags)
         self.retries = self.callee.policy.retries
         self.timeout_seconds = self.callee.policy.timeout_seconds

@@ -380,3 +380,13 @@ def test_exceptions_whose_text_raises_are_recorded(runs: Runs) -> None:
         bad()
     error = runs()[0].error
     assert error is not None and error.type == "Evil"
+
+
+def test_class_methods_can_be_tasks() -> None:
+    class Shop:
+        @classmethod
+        @task
+        def price(cls, amount: int) -> tuple[str, int]:
+            return cls.__name__, amount
+
+    assert Shop.price(3) == ("Shop", 3)
