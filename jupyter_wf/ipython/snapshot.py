@@ -38,13 +38,14 @@ class Row(TypedDict):
 class RunViewJSON(TypedDict):
     """What a RunView shows: the run, at most `MOST_ROWS` rows in order of creation, how many more there are.
 
-    ``now`` is the moment of the picture; ``live`` tells whether the run is open; ``can_retry`` whether a retry may be
+    ``last_log`` is the run's own last log line. ``now`` is the moment of the picture; ``live`` tells whether the run is open; ``can_retry`` whether a retry may be
     asked for.
     """
 
     run: RunJSON
     tasks: list[Row]
     more: int
+    last_log: str | None
     progress: ProgressJSON
     now: str
     live: bool
@@ -165,6 +166,7 @@ class RunTree:
             "run": _run_json(root, can_retry=can_retry and root.is_closed),
             "tasks": [_row(node) for node in shown],
             "more": len(self._order) - len(shown),
+            "last_log": root.last_log,
             "progress": _progress(root),
             "now": iso(now),
             "live": not root.is_closed,

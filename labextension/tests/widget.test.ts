@@ -54,6 +54,7 @@ function aView(changes: Partial<ViewJSON> = {}): ViewJSON {
     run: aRun('run'),
     tasks: [aRow('a', {}, 'COMPLETED'), aRow('b')],
     more: 0,
+    last_log: null,
     progress: { total: 3, done: 1, counts: { COMPLETED: 1, RUNNING: 1 } },
     now: at(5),
     live: true,
@@ -88,6 +89,13 @@ afterEach(() => {
 });
 
 describe('the RunView widget', () => {
+  it('shows the last line of a task without rows', () => {
+    const model = mount(aView({ tasks: [], last_log: 'first\nstep 7' }));
+    expect(one('.wf-RunView-log').textContent).toBe('step 7');
+    model.show(aView({ last_log: 'step 8' }));
+    expect(one('.wf-RunView-log').hidden).toBe(true);
+  });
+
   it('is what anywidget looks for', () => expect(widget.render).toBe(render));
 
   it('waits for the first snapshot', () => {

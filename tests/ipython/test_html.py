@@ -71,6 +71,12 @@ def test_strangers_are_ignored(tree: RunTree) -> None:
     assert tree.view(now=1.0)["tasks"] == []
 
 
+def test_the_run_s_own_last_line(tree: RunTree) -> None:
+    assert tree.view(now=1.0)["last_log"] is None
+    tree.apply(LogWritten("root", 2.0, 20, "x", "step 7"))
+    assert tree.view(now=3.0)["last_log"] == "step 7"
+
+
 def test_the_end_of_the_root(tree: RunTree) -> None:
     assert tree.view(now=3.0, can_retry=True)["can_retry"] is False
     tree.apply(state("root", "FAILED", 4.0, error=error("KeyError", "'k'")))

@@ -5,7 +5,7 @@ import { attemptsText } from '../draw/attempts';
 import { runSubtitle, runTitle } from '../draw/names';
 import { drawProgress } from '../draw/progress';
 import { isCancellable, isClosed } from '../draw/states';
-import { plain } from '../draw/text';
+import { lastLine, plain } from '../draw/text';
 import { formatDuration, spanBetween } from '../draw/time';
 import type { RunViewMessage, ViewJSON } from './snapshot';
 
@@ -16,7 +16,7 @@ export interface HeaderView {
   connected: boolean;
 }
 
-/** The top of the widget: state, name, progress, elapsed time, Cancel and Retry; below it the run's own error. */
+/** The top of the widget: state, name, progress, elapsed time, Cancel and Retry; below it its last line and error. */
 export function drawHeader(send: (message: RunViewMessage) => void): Drawing<HeaderView> {
   const element = make('div', 'wf-RunView-top');
   const header = make('div', 'wf-RunView-header');
@@ -28,6 +28,7 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
   const elapsed = make('span', 'wf-RunView-elapsed');
   const cancel = make('button', 'wf-Button wf-RunView-cancel', 'Cancel');
   const retry = make('button', 'wf-Button wf-RunView-retry', 'Retry');
+  const log = make('div', 'wf-RunView-log');
   const error = drawError();
   let current: HeaderView | null = null;
   let asked: string | null = null;
@@ -43,7 +44,7 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
   cancel.addEventListener('click', () => ask('cancel'));
   retry.addEventListener('click', () => ask('retry'));
   header.append(badge.element, name, subtitle, attempts, progress.element, elapsed, cancel, retry);
-  element.append(header, error.element);
+  element.append(header, log, error.element);
 
   const update = (value: HeaderView): void => {
     current = value;
@@ -66,6 +67,11 @@ export function drawHeader(send: (message: RunViewMessage) => void): Drawing<Hea
     retry.hidden = !(connected && view.can_retry);
     retry.disabled = asked === mark(view, 'retry');
     setText(retry, retry.disabled ? 'Retrying…' : 'Retry');
+    // With rows each has its own last line; a task alone has only this place for it.
+    const line = view.tasks.length === 0 && view.last_log ? lastLine(view.last_log) : '';
+    log.hidden = line === '';
+    setText(log, line);
+    setAttribute(log, 'title', line ? plain(view.last_log ?? '') : null);
     // A task's error shows at its row; the run's own is worth a line where no row has it.
     error.update(
       view.tasks.some(task => task.error?.message === run.error?.message) ? null : run.error

@@ -20,6 +20,7 @@ export interface ViewJSON {
   run: RunJSON;
   tasks: RowJSON[];
   more: number;
+  last_log: string | null;
   progress: ProgressJSON;
   now: string;
   live: boolean;
