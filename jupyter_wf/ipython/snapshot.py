@@ -38,8 +38,8 @@ class Row(TypedDict):
 class RunViewJSON(TypedDict):
     """What a RunView shows: the run, at most `MOST_ROWS` rows in order of creation, how many more there are.
 
-    ``last_log`` is the run's own last log line. ``now`` is the moment of the picture; ``live`` tells whether the run is open; ``can_retry`` whether a retry may be
-    asked for.
+    ``last_log`` is the run's own last log line. ``now`` is the moment of the picture; ``live`` tells whether the run is
+    open; ``can_retry`` whether a retry may be asked for.
     """
 
     run: RunJSON
