@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -11,6 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay
 from jupyter_wf.engine.calls import Callee, call, hand_out
+from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.tasks import make_callee
 
 __all__ = ["Flow", "flow"]
@@ -19,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Flow(Generic[P, R]):
+class Flow(Decorated, Generic[P, R]):
     """A function whose calls are flow runs; the tasks that it calls or submits become their children.
 
     Options: ``name`` (the function's name when None), ``retries`` (of the whole flow), ``retry_delay_seconds``,
@@ -41,21 +40,9 @@ class Flow(Generic[P, R]):
         flow_run_name: str | None = None,
         source: Mapping[str, Any] | None = None,
     ) -> None:
-        self.fn = fn
         if task_runner is not None and not callable(getattr(task_runner, "make_executor", None)):
             raise ParameterError("task_runner", f"{task_runner!r:.100} is none; see jupyter_wf.task_runners")
-        self._options: dict[str, Any] = {
-            "name": name,
-            "description": description,
-            "retries": retries,
-            "retry_delay_seconds": retry_delay_seconds,
-            "timeout_seconds": timeout_seconds,
-            "log_prints": log_prints,
-            "task_runner": task_runner,
-            "flow_run_name": flow_run_name,
-            "source": source,
-        }
-        self.callee = make_callee(
+        callee = make_callee(
             fn,
             kind="flow",
             name=name,
@@ -67,11 +54,18 @@ class Flow(Generic[P, R]):
             run_name=flow_run_name,
             source=source,
         )
-        self.name = self.callee.name
-        self.description = description if description is not None else inspect.getdoc(fn)
-        self.retries = self.callee.policy.retries
-        self.timeout_seconds = self.callee.policy.timeout_seconds
-        functools.update_wrapper(self, fn)
+        options = {
+            "name": name,
+            "description": description,
+            "retries": retries,
+            "retry_delay_seconds": retry_delay_seconds,
+            "timeout_seconds": timeout_seconds,
+            "log_prints": log_prints,
+            "task_runner": task_runner,
+            "flow_run_name": flow_run_name,
+            "source": source,
+        }
+        self._set_up(callee, options)
 
     @overload
     def __call__(
@@ -93,19 +87,6 @@ class Flow(Generic[P, R]):
         with ExitStack() as stack:
             live = call(_with_executor(self.callee, stack), args, kwargs, wait_for=wait_for)
         return live.state if return_state else hand_out(live)
-
-    def with_options(self, **options: Any) -> Flow[P, R]:
-        """Return a copy of the flow with some of the decorator's options replaced.
-
-        Raises `ParameterError` for an option that there is not.
-        """
-        unknown = sorted(set(options) - set(self._options))
-        if unknown:
-            raise ParameterError(unknown[0], f"there is no such option; there are {', '.join(sorted(self._options))}")
-        return Flow(self.fn, **{**self._options, **options})
-
-    def __repr__(self) -> str:
-        return f"<Flow {self.name!r}>"
 
 
 async def _awaited(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, ove
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.policy import Delay, make_policy
 from jupyter_wf.engine.calls import Callee, call, hand_out
+from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.submit import submit
 
@@ -84,7 +84,7 @@ def _stored_results(*options: Any) -> StoredResults | None:
     return make_results(*options)
 
 
-class Task(Generic[P, R]):
+class Task(Decorated, Generic[P, R]):
     """A function whose calls are runs: recorded, retried, timed out, cancelled, seen.
 
     ``fn`` is the function itself. Options: ``name`` (the function's name when None), ``retries`` (attempts after the
@@ -112,8 +112,20 @@ class Task(Generic[P, R]):
         refresh_cache: bool | None = None,
         source: Mapping[str, Any] | None = None,
     ) -> None:
-        self.fn = fn
-        self._options: dict[str, Any] = {
+        callee = make_callee(
+            fn,
+            kind="task",
+            name=name,
+            retries=retries,
+            retry_delay_seconds=retry_delay_seconds,
+            timeout_seconds=timeout_seconds,
+            tags=tags,
+            log_prints=log_prints,
+            run_name=task_run_name,
+            source=source,
+            results=_stored_results(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
+        )
+        options = {
             "name": name,
             "description": description,
             "retries": retries,
@@ -128,33 +140,8 @@ class Task(Generic[P, R]):
             "refresh_cache": refresh_cache,
             "source": source,
         }
-        self.callee = make_callee(
-            fn,
-            kind="task",
-            name=name,
-            retries=retries,
-            retry_delay_seconds=retry_delay_seconds,
-            timeout_seconds=timeout_seconds,
-            tags=tags,
-            log_prints=log_prints,
-            run_name=task_run_name,
-            source=source,
-            results=_stored_results(cache_policy, cache_key_fn, cache_expiration, refresh_cache),
-        )
-        self.name = self.callee.name
-        # Not `inspect.getdoc`: for a method it looks through the class, and meets the task itself there.
-        doc = getattr(fn, "__doc__", None)
-        self.description = inspect.cleandoc(doc) if description is None and doc else description
-        self.tags = set(self.callee.tags)
-        self.retries = self.callee.policy.retries
-        self.timeout_seconds = self.callee.policy.timeout_seconds
-        functools.update_wrapper(self, fn)
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Bind like a function does, so that methods can be tasks."""
-        if instance is None:
-            return self
-        return Task(self.fn.__get__(instance, owner), **{**self._options, "name": self.name})
+        self._set_up(callee, options)
+        self.tags = set(callee.tags)
 
     @overload
     def __call__(
@@ -189,19 +176,6 @@ class Task(Generic[P, R]):
         """
         future: RunFuture[Any] = submit(self.callee, args, kwargs, wait_for=wait_for or ())
         return future
-
-    def with_options(self, **options: Any) -> Task[P, R]:
-        """Return a copy of the task with some of the decorator's options replaced.
-
-        Raises `ParameterError` for an option that there is not.
-        """
-        unknown = sorted(set(options) - set(self._options))
-        if unknown:
-            raise ParameterError(unknown[0], f"there is no such option; there are {', '.join(sorted(self._options))}")
-        return Task(self.fn, **{**self._options, **options})
-
-    def __repr__(self) -> str:
-        return f"<Task {self.name!r}>"
 
 
 @overload

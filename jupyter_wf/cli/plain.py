@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from jupyter_wf.cli.follow import Board
-from jupyter_wf.cli.text import clock, duration, elapsed, label, one_line
+from jupyter_wf.cli.text import clock, elapsed, label, one_line
+from jupyter_wf.core.durations import duration
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Event, Run
 from jupyter_wf.core.states import StateType
@@ -51,4 +52,6 @@ class PlainView:
             parts.append(f"attempt {run.attempt}")
         if message:
             parts.append(one_line(message))
-        print("  ".join(parts), file=self._out, flush=True)
+        # In one piece: a flow may print at the same time.
+        self._out.write("  ".join(parts) + "\n")
+        self._out.flush()

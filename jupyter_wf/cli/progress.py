@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jupyter_wf.cli.follow import Board
-from jupyter_wf.cli.text import COLOURS, duration, elapsed, label, one_line
+from jupyter_wf.cli.text import COLOURS, elapsed, label, one_line
+from jupyter_wf.core.durations import duration
 from jupyter_wf.core.models import Event, Run
 from jupyter_wf.core.states import StateType
 

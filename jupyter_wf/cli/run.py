@@ -20,6 +20,7 @@ from rich.console import Console
 from jupyter_wf.cli.app import CANCELLED, FAILED
 from jupyter_wf.cli.files import check_output, copy_output, read_parameters
 from jupyter_wf.cli.follow import Follower, View
+from jupyter_wf.cli.lines import whole_lines
 from jupyter_wf.cli.plain import PlainView
 from jupyter_wf.cli.progress import TerminalView
 from jupyter_wf.cli.summary import print_summary
@@ -153,7 +154,7 @@ def _heed(runtime: Runtime, launched: Launched, press: int) -> None:
 
 
 def _run_flow(target: Target, options: _Options) -> int:
-    with _stdout_kept_for_json(options.as_json) as out:
+    with whole_lines(), _stdout_kept_for_json(options.as_json) as out:
         flow = load_flow(target)
         arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
         called = arguments.materialise(arguments.bind(options.values, options.texts))

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import click
 
-from jupyter_wf.cli.text import clean, columns, duration, elapsed, label, moment, one_line, styled
+from jupyter_wf.cli.text import clean, columns, elapsed, label, moment, one_line, styled
 from jupyter_wf.core.codec import encode_page, encode_request, encode_run
+from jupyter_wf.core.durations import duration
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run, RunFilter

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from jupyter_wf.cli.text import clean, columns, duration, elapsed, label, one_line, styled
+from jupyter_wf.cli.text import clean, columns, elapsed, label, one_line, styled
+from jupyter_wf.core.durations import duration
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import StateType

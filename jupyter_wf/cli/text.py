@@ -11,7 +11,7 @@ import click
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import State, StateType
 
-__all__ = ["COLOURS", "clean", "clock", "columns", "duration", "elapsed", "label", "moment", "one_line", "styled"]
+__all__ = ["COLOURS", "clean", "clock", "columns", "elapsed", "label", "moment", "one_line", "styled"]
 
 #: State type → colour; a name that terminals have.
 COLOURS = {
@@ -51,19 +51,6 @@ def clock(at: float) -> str:
 def moment(at: float) -> str:
     """Return the local date and time of a moment (epoch seconds): ``2026-01-31 13:05:09``."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time for people: ``0.31 s``, ``12.4 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.995:
-        return f"{seconds:.2f} s"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def elapsed(run: Run, now: float) -> float | None:

@@ -12,6 +12,7 @@ import unicodedata
 from datetime import datetime
 
 from jupyter_wf.core.codec import RunErrorJSON, RunJSON, StateJSON
+from jupyter_wf.core.durations import duration as spoken
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.ipython.snapshot import Row, RunViewJSON
 
@@ -90,15 +91,7 @@ def duration(start: str | None, end: str | None) -> str:
     """
     if start is None or end is None:
         return ""
-    seconds = max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return spoken((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
 class RunTable:

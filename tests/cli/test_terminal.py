@@ -8,12 +8,11 @@ import pty
 import re
 import time
 
-import pytest
 from rich.console import Console
 
 from jupyter_wf.cli.follow import Board
 from jupyter_wf.cli.progress import TerminalView
-from jupyter_wf.cli.text import clean, columns, duration, one_line
+from jupyter_wf.cli.text import clean, columns, one_line
 from jupyter_wf.core.models import Progress, Run
 from jupyter_wf.core.states import State, StateType
 from tests.cli.conftest import CommandLine
@@ -104,21 +103,6 @@ def test_a_run_in_a_terminal_is_drawn_and_summed_up(command: CommandLine) -> Non
     final = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert "First step" in final and "Second step" in final and "2/2" in final
     assert "✔ Completed" in final and "jupyter lab " in final
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.00 s"),
-        (0.314, "0.31 s"),
-        (9.999, "10.0 s"),
-        (59.96, "1 min 00 s"),
-        (185, "3 min 05 s"),
-        (7620, "2 h 07 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_text_of_users_is_harmless() -> None:

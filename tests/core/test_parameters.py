@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_wf.core.durations import duration
 from jupyter_wf.core.ids import new_id, run_name, short_id
 from jupyter_wf.core.parameters import is_secret, recordable, to_json
 
@@ -64,3 +65,20 @@ def test_ids_are_version_4_uuids_and_names_are_two_words() -> None:
     assert len({run_name() for _ in range(100)}) > 50
     assert all(len(run_name().split("-")) == 2 for _ in range(50))
     assert short_id("12345678-aaaa") == "12345678"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-3, "0 ms"),
+        (0.0004, "0 ms"),
+        (0.999, "999 ms"),
+        (0.9996, "1.0 s"),
+        (59.9, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (3599.4, "59 min 59 s"),
+        (3780, "1 h 03 min"),
+    ],
+)
+def test_lengths_of_time_as_people_read_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

@@ -74,6 +74,27 @@ def test_state_exceptions() -> None:
         Completed(nonsense=1)
 
 
+def test_methods_and_class_methods_can_be_flows() -> None:
+    class Pipeline:
+        """Not the flow's own words."""
+
+        factor = 3
+
+        @jupyter_wf.flow
+        def times(self, x: int) -> int:
+            """Multiply."""
+            return self.factor * x
+
+        @classmethod
+        @jupyter_wf.flow
+        def doubled(cls, x: int) -> int:
+            return 2 * x
+
+    assert Pipeline().times(4) == 12
+    assert Pipeline.doubled(4) == 8
+    assert Pipeline.times.description == "Multiply."
+
+
 def test_executors_by_name() -> None:
     from contextlib import ExitStack
 
