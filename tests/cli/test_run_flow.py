@@ -22,7 +22,6 @@ import os
 from datetime import date
 from jupyter_wf import flow, task
 import beside
-from tests.waiting import until
 
 @task
 def double(x): return x * 2

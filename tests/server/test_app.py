@@ -20,7 +20,6 @@ from tests.waiting import until
 # `jupyter server`, but for the extensions that happen to be installed beside ours.
 ONLY_OURS = """
 from jupyter_server.serverapp import ServerApp
-from tests.waiting import until
 app = ServerApp.instance()
 app.initialize(find_extensions=False)
 app.start()

@@ -30,7 +30,6 @@ from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
-from tests.waiting import until
 
 store = open_store(Settings(home=Path(sys.argv[1])))
 me = this_process("python")
