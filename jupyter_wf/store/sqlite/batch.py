@@ -135,6 +135,7 @@ class _Writing:
         self._results: list[ResultStored] = []
         self._events: list[object] = []
         self._refused: list[tuple[Entry, str]] = []
+        self._repeated: list[Entry] = []
         self._last_n: int | None = None
 
     def write(self, entries: Sequence[Entry]) -> Applied:
@@ -152,10 +153,10 @@ class _Writing:
             else:
                 self._results.append(entry)  # type: ignore[arg-type]
         last_seq = self._execute()
-        if not self._refused:
+        if not self._refused and not self._repeated:
             return Applied(last_seq, entries, ())
-        refused = {id(entry) for entry, _ in self._refused}
-        return Applied(last_seq, [e for e in entries if id(e) not in refused], self._refused)
+        left_out = {id(entry) for entry, _ in self._refused} | {id(entry) for entry in self._repeated}
+        return Applied(last_seq, [e for e in entries if id(e) not in left_out], self._refused)
 
     # -- one entry -----------------------------------------------------------------------------------------------
 
@@ -183,6 +184,7 @@ class _Writing:
             return
         if entry.at == run.at and entry.name == run.name and entry.attempt == run.attempt:
             # Written again by an owner that was interrupted and could not know whether it had been.
+            self._repeated.append(entry)
             return
         reason = run.refuses(entry.attempt)
         if reason is not None:
