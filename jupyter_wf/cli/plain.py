@@ -18,7 +18,7 @@ _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CAN
 
 
 class PlainView:
-    """Writes lines such as ``13:05:09  Completed  load  0.31 s`` to ``out`` and flushes each."""
+    """Writes lines such as ``13:05:09  Completed  load  310 ms`` to ``out`` and flushes each."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

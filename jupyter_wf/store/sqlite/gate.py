@@ -78,6 +78,7 @@ class Gate:
                     return False
             else:
                 return True
+            # flock has no waiting with a limit of its own.
             time.sleep(nap)
             nap = min(nap * 1.5, _LONGEST_NAP)
 

@@ -316,6 +316,7 @@ class SqliteJournal:
                     deadline = deadline or time.monotonic() + _CLOSE_PATIENCE
                     if time.monotonic() > deadline:
                         raise StoreError(f"{len(batch) + len(self._queue)} entries were not stored: {error}") from error
+                    # On the journal's own thread, and only at the end: nobody else waits here.
                     time.sleep(_FIRST_RETRY)
                 else:
                     self._closing.wait(delay)
