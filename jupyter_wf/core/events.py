@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Entry", "LogWritten", "ResultStored", "RunCreated", "RunPatched", "StateChanged"]
+__all__ = ["ArtifactWritten", "Entry", "Kept", "LogWritten", "ResultStored", "RunCreated", "RunPatched", "StateChanged"]
 
 
 class RunCreated(NamedTuple):
     """A run exists. ``parameters``, ``tags``, ``upstream`` and ``source`` are JSON texts; ``at`` is in epoch seconds.
 
-    It has no state yet: a `StateChanged` follows in the same batch.
+    It has no state yet: a `StateChanged` follows in the same batch. ``call_number`` counts the calls of the same task
+    (or of the same flow) below the same parent, from 0; None where nobody counts.
     """
 
     run_id: str
@@ -31,10 +32,27 @@ class RunCreated(NamedTuple):
     source: str = "{}"
     expected: int | None = None
     max_attempts: int = 1
+    call_number: int | None = None
+
+
+class Kept(NamedTuple):
+    """What a completed run leaves for later attempts of the run that called it.
+
+    ``format`` and ``data`` are its value (see ``store.blobs``). ``code`` is the fingerprint of the function's source.
+    ``inputs`` is a JSON object from parameter name to the value or its fingerprint, None where an input has none.
+    """
+
+    format: str
+    data: bytes
+    code: str | None = None
+    inputs: str | None = None
 
 
 class StateChanged(NamedTuple):
-    """A run entered a state. ``error`` is the JSON text of a `RunError`, or None."""
+    """A run entered a state. ``error`` is the JSON text of a `RunError`, or None; ``kept`` goes with COMPLETED.
+
+    A run that enters PAUSED as ``Suspended`` has no owner from then on.
+    """
 
     run_id: str
     at: float
@@ -43,6 +61,7 @@ class StateChanged(NamedTuple):
     name: str
     message: str | None = None
     error: str | None = None
+    kept: Kept | None = None
 
 
 class LogWritten(NamedTuple):
@@ -71,6 +90,7 @@ class ResultStored(NamedTuple):
     """A run's value is kept under a key; a newer one replaces it. It makes no event.
 
     ``expires_at`` is in epoch seconds, None for never; ``format`` says how ``data`` is read (see ``store.blobs``).
+    ``task``, ``code`` and ``inputs`` (as in `Kept`) tell later calls why the key is another one.
     """
 
     run_id: str
@@ -79,6 +99,24 @@ class ResultStored(NamedTuple):
     expires_at: float | None
     format: str
     data: bytes
+    task: str | None = None
+    code: str | None = None
+    inputs: str | None = None
 
 
-Entry = RunCreated | StateChanged | LogWritten | RunPatched | ResultStored
+class ArtifactWritten(NamedTuple):
+    """A run made something to be looked at, or changed it: an artifact with a known id replaces what it was.
+
+    ``data`` is a JSON text, ``description`` Markdown. ``run_id`` is None for one that was made outside any run.
+    """
+
+    run_id: str | None
+    at: float
+    artifact_id: str
+    key: str | None
+    type: str
+    description: str | None
+    data: str
+
+
+Entry = RunCreated | StateChanged | LogWritten | RunPatched | ResultStored | ArtifactWritten

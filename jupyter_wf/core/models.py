@@ -9,7 +9,10 @@ from typing import Any, Literal
 from jupyter_wf.core.states import State
 
 __all__ = [
+    "Artifact",
+    "Earlier",
     "Event",
+    "Limit",
     "LogRecord",
     "ProcessInfo",
     "Progress",
@@ -20,11 +23,13 @@ __all__ = [
     "RunFilter",
     "RunKind",
     "RunPage",
+    "StoredInput",
     "StoredResult",
+    "StoredVariable",
 ]
 
 RunKind = Literal["flow", "task", "cell"]
-RequestKind = Literal["cancel", "retry"]
+RequestKind = Literal["cancel", "retry", "pause", "resume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +129,10 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One row of the append-only stream. ``kind``: ``run`` (created), ``state``, ``log``, ``patch``, ``request``."""
+    """One row of the append-only stream.
+
+    ``kind``: ``run`` (created), ``state``, ``log``, ``patch``, ``request``, ``artifact``.
+    """
 
     seq: int
     at: float
@@ -135,22 +143,107 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
-    """A value that a run left for later calls: ``format`` says how ``data`` is read."""
+    """A value that a run left for later calls: ``format`` says how ``data`` is read; the rest is as in `ResultStored`."""
 
     run_id: str
     format: str
     data: bytes
+    expires_at: float | None = None
+    code: str | None = None
+    inputs: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """A child run of an earlier attempt, with what it left: its parent's next attempt may restore it.
+
+    ``call_number``, ``code`` and ``inputs`` are as in `RunCreated` and `Kept`; ``parameters`` is the stored JSON text.
+    ``format`` is None where no value was kept.
+    """
+
+    id: str
+    kind: RunKind
+    name: str
+    flow_name: str | None
+    task_name: str | None
+    call_number: int | None
+    attempt: int
+    state: State
+    parameters: str
+    code: str | None
+    inputs: str | None
+    format: str | None
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """Something made to be looked at.
+
+    ``type`` is markdown, table, link, image, progress, or a MIME type for what was displayed. ``data`` is a JSON value.
+    """
+
+    id: str
+    run_id: str | None
+    key: str | None
+    type: str
+    description: str | None
+    data: Any
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVariable:
+    """A named JSON value that all runs share."""
+
+    name: str
+    value: Any
+    tags: tuple[str, ...]
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many slots of a name may be taken at the same time, by all processes on the file together.
+
+    ``decay`` above 0 makes it a rate limit: so many slots come back each second, whoever took them. ``taken`` is how
+    many are taken now. A limit that is not ``active`` lets everybody through.
+    """
+
+    name: str
+    slots: int
+    decay: float = 0.0
+    active: bool = True
+    taken: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInput:
+    """A message to a run: ``value`` is a JSON value, ``key`` says what it is, ``sender`` who sent it."""
+
+    id: int
+    run_id: str
+    key: str
+    value: Any
+    sender: str | None
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Somebody asks a run's owner for something. ``outcome`` is None until the owner has answered."""
+    """Somebody asks a run's owner for something.
+
+    ``outcome`` is None until the owner has answered. ``payload`` is a JSON text: the input of a ``resume``.
+    """
 
     id: int
     run_id: str
     kind: RequestKind
     created_at: float
     outcome: str | None = None
+    payload: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

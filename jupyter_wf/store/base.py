@@ -7,6 +7,7 @@ from typing import Protocol
 
 from jupyter_wf.core.events import Entry
 from jupyter_wf.core.models import (
+    Earlier,
     Event,
     LogRecord,
     ProcessInfo,
@@ -17,6 +18,7 @@ from jupyter_wf.core.models import (
     RunPage,
     StoredResult,
 )
+from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 
 __all__ = ["Committed", "Journal", "Store"]
 
@@ -57,6 +59,22 @@ class Store(Protocol):
     Reading changes nothing. A run that is open but whose process is dead on this host is *shown* as CRASHED: in the
     returned runs, in the counts of `Progress` and in what ``states`` of a filter selects.
     """
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The artifacts."""
+
+    @property
+    def variables(self) -> VariableStore:
+        """The variables."""
+
+    @property
+    def limits(self) -> LimitStore:
+        """The concurrency and rate limits."""
+
+    @property
+    def inputs(self) -> InputStore:
+        """The messages to runs."""
 
     def journal(self) -> Journal:
         """Return the journal of this process, made at the first call."""
@@ -110,12 +128,13 @@ class Store(Protocol):
         Only for one thread: each thread has its own connection, and numbers of two connections do not compare.
         """
 
-    def request(self, run_id: str, kind: RequestKind) -> Request:
-        """Write down, and commit, that somebody wants ``kind`` of the run.
+    def request(self, run_id: str, kind: RequestKind, payload: str | None = None) -> Request:
+        """Write down, and commit, that somebody wants ``kind`` of the run; ``payload`` is a JSON text (of a resume).
 
         A second one while the first is open returns the first. A ``cancel`` of a run which nobody owns yet is carried
         out at once, children included. Raises `RunNotFound`, and `RunFinished` where there is nothing left to cancel
-        (a run whose owner is dead is CRASHED), nothing that failed to retry, or nobody left to retry it.
+        (a run whose owner is dead is CRASHED), nothing that failed to retry, or nobody left to retry it. A ``pause``
+        is taken for a run that is RUNNING, a ``resume`` for one that is PAUSED and has an owner.
         """
 
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
@@ -132,6 +151,24 @@ class Store(Protocol):
 
         Raises `RunNotFound`; raises `RunFinished` when it is not waiting any more (cancelled, or claimed by another).
         """
+
+    def take_over(self, run_id: str, process_id: str) -> Run:
+        """Begin the next attempt of a run in the process ``process_id``, and return the run.
+
+        It must have ended other than COMPLETED, be CRASHED because its owner is dead, be PAUSED as ``Suspended``, or
+        wait for an owner. In one transaction the run (and what was open below it, which its dead owner can't end any
+        more, as CRASHED) is closed, gets the next attempt number, the state SCHEDULED named ``Resuming``, and the
+        owner. Raises `RunNotFound`, and `RunFinished` where it COMPLETED or somebody else has it.
+        """
+
+    def earlier(self, run_id: str) -> list[Earlier]:
+        """Return the direct children of a run with what they left, oldest first."""
+
+    def run_result(self, run_id: str) -> StoredResult | None:
+        """Return the value that a COMPLETED run kept, None where it kept none. Raises `RunNotFound`."""
+
+    def last_result(self, task: str) -> StoredResult | None:
+        """Return the newest result that a task (by name) has stored under any cache key, expired or not."""
 
     def reap(self, now: float) -> list[str]:
         """Make CRASHED every open run whose process is dead on this host; return their ids. ``now``: epoch seconds."""

@@ -97,6 +97,76 @@ _ASKING = (
     )""",
 )
 
+# What a run left for its next attempt lies in the run's own row, behind all that lists read. ``call_number`` counts the
+# calls of one task below one parent; ``code`` and ``inputs`` tell whether a later call is the same one.
+_RESUME = (
+    "ALTER TABLE runs ADD COLUMN call_number INTEGER",
+    "ALTER TABLE runs ADD COLUMN code TEXT",
+    "ALTER TABLE runs ADD COLUMN inputs TEXT",
+    "ALTER TABLE runs ADD COLUMN result_format TEXT",
+    "ALTER TABLE runs ADD COLUMN result BLOB",
+    "ALTER TABLE results ADD COLUMN task TEXT",
+    "ALTER TABLE results ADD COLUMN code TEXT",
+    "ALTER TABLE results ADD COLUMN inputs TEXT",
+    "ALTER TABLE results ADD COLUMN at REAL",
+    "CREATE INDEX results_task ON results (task, at) WHERE task IS NOT NULL",
+    "ALTER TABLE requests ADD COLUMN payload TEXT",
+)
+_SHARED = (
+    """
+    CREATE TABLE artifacts (
+        id TEXT PRIMARY KEY,
+        run_id TEXT,
+        key TEXT,
+        type TEXT NOT NULL,
+        description TEXT,
+        data TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL
+    )""",
+    "CREATE INDEX artifacts_run ON artifacts (run_id, created_at)",
+    "CREATE INDEX artifacts_key ON artifacts (key, created_at) WHERE key IS NOT NULL",
+    """
+    CREATE TABLE variables (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL
+    )""",
+    # ``decay`` is how many slots of a rate limit come back each second, 0 for a plain limit.
+    """
+    CREATE TABLE limits (
+        name TEXT PRIMARY KEY,
+        slots INTEGER NOT NULL,
+        decay REAL NOT NULL,
+        active INTEGER NOT NULL,
+        used REAL NOT NULL,
+        used_at REAL NOT NULL
+    )""",
+    """
+    CREATE TABLE leases (
+        id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        slots INTEGER NOT NULL,
+        process_id TEXT NOT NULL,
+        run_id TEXT,
+        taken_at REAL NOT NULL,
+        PRIMARY KEY (id, name)
+    )""",
+    "CREATE INDEX leases_name ON leases (name)",
+    """
+    CREATE TABLE inputs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        sender TEXT,
+        created_at REAL NOT NULL
+    )""",
+    "CREATE INDEX inputs_run ON inputs (run_id, id)",
+)
+
 
 class _Executes(Protocol):
     """What a step may use of what it gets: a connection for a new file, sqlite_utils' database for an older one."""
@@ -109,8 +179,16 @@ def _first(db: _Executes) -> None:
         db.execute(statement)
 
 
+def _second(db: _Executes) -> None:
+    for statement in (*_RESUME, *_SHARED):
+        db.execute(statement)
+
+
 #: Name and step, in order; a released step is never changed, only followed by another.
-_STEPS: tuple[tuple[str, Callable[[_Executes], None]], ...] = (("0001_runs_events_results_requests", _first),)
+_STEPS: tuple[tuple[str, Callable[[_Executes], None]], ...] = (
+    ("0001_runs_events_results_requests", _first),
+    ("0002_resume_artifacts_variables_limits_inputs", _second),
+)
 _SET = "jupyter_wf"
 
 SCHEMA_VERSION = len(_STEPS)
