@@ -37,3 +37,8 @@ class Settings:
     def runs(self) -> Path:
         """The folder that holds one folder for each headless run."""
         return self.home / "runs"
+
+    @property
+    def results(self) -> Path:
+        """The folder of results that are too large for the state file."""
+        return self.home / "results"
