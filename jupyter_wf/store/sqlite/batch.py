@@ -6,35 +6,36 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jupyter_wf.core.events import Entry, LogWritten, ResultStored, RunCreated, RunPatched, StateChanged
-from jupyter_wf.core.states import TERMINAL_TYPES
+from jupyter_wf.core.events import (
+    ArtifactWritten,
+    Entry,
+    LogWritten,
+    ResultStored,
+    RunCreated,
+    RunPatched,
+    StateChanged,
+)
+from jupyter_wf.store.sqlite.batched import LOAD_RUN, BatchedRun, write_created, write_events, write_loaded
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.rows import clean, clean_json, quote, state_payload
+from jupyter_wf.store.sqlite.rows import clean, clean_json, cleaned, quote, state_payload
 
 __all__ = ["Applied", "Batches"]
 
-_TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
-#: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 400 values).
-_RUN_SIZES = (16, 4, 1)
-_EVENT_SIZES = (64, 16, 4, 1)
 _REMEMBERED = 10_000
-_RUN_WIDTH = 24
-_EVENT_WIDTH = 5
-_INSERT_RUNS = (
-    "INSERT INTO runs (n, id, kind, name, flow_name, task_name, parent_id, root_id, process_id, parameters, tags, "
-    "upstream, source, expected, max_attempts, created_at, attempt, state_type, state_name, state_message, state_at, "
-    "error, started_at, ended_at) VALUES "
+#: What a patch may hold, and of which type it is.
+_PATCHED = {"name": str, "expected": int | None, "source": dict, "parameters": dict, "tags": list}
+_KEEP_RESULT = (
+    "INSERT OR REPLACE INTO results (key, run_id, expires_at, format, data, task, code, inputs, at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_INSERT_EVENTS = "INSERT INTO events (at, run, kind, payload, root) VALUES "
-_UPDATE_RUN = (
-    "UPDATE runs SET attempt=?, state_type=?, state_name=?, state_message=?, state_at=?, error=?, started_at=?, "
-    "ended_at=? WHERE n=?"
-)
-_LOAD_RUN = (
-    "SELECT n, attempt, state_type, state_name, state_message, state_at, error, started_at, ended_at FROM runs "
-    "WHERE id=?"
-)
-_KEEP_RESULT = "INSERT OR REPLACE INTO results (key, run_id, expires_at, format, data) VALUES (?, ?, ?, ?, ?)"
+# It stays with the run that made it, whoever changes it.
+_KEEP_ARTIFACT = """
+    INSERT INTO artifacts (id, run_id, key, type, description, data, created_at, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET run_id = coalesce(run_id, excluded.run_id), key = excluded.key,
+        type = excluded.type, description = excluded.description, data = excluded.data,
+        updated_at = excluded.updated_at
+    RETURNING run_id"""
 
 
 class Applied(NamedTuple):
@@ -43,65 +44,6 @@ class Applied(NamedTuple):
     last_seq: int
     entries: Sequence[Entry]
     refused: Sequence[tuple[Entry, str]]
-
-
-class _Run:
-    """The part of a stored run that states change."""
-
-    __slots__ = ("at", "attempt", "ended", "error", "message", "n", "name", "started", "type")
-
-    def __init__(
-        self,
-        n: int,
-        attempt: int,
-        type_: str,
-        name: str,
-        message: str | None,
-        at: float,
-        error: str | None = None,
-        started: float | None = None,
-        ended: float | None = None,
-    ) -> None:
-        self.n = n
-        self.attempt = attempt
-        self.type = type_
-        self.name = name
-        self.message = message
-        self.at = at
-        self.error = error
-        self.started = started
-        self.ended = ended
-
-    def values(self) -> tuple[object, ...]:
-        return (self.attempt, self.type, self.name, self.message, self.at, self.error, self.started, self.ended)
-
-    def refuses(self, attempt: int) -> str | None:
-        """Return why a state of ``attempt`` can't follow what is stored, None if it can."""
-        if attempt > self.attempt:
-            return None
-        if attempt < self.attempt:
-            return f"attempt {self.attempt} has begun"
-        if self.ended is not None or self.name == "NotReady":
-            return f"the run has ended {self.name}"
-        return None
-
-    def enter(self, entry: StateChanged, type_: str) -> None:
-        """Take on a state that was not refused."""
-        if entry.attempt > self.attempt:
-            self.attempt = entry.attempt
-            self.error = self.started = None
-        at = entry.at
-        self.type = type_
-        self.name = entry.name if entry.name.isascii() else clean(entry.name)
-        self.message = None if entry.message is None else clean(entry.message)
-        self.at = at
-        self.ended = at if type_ in _TERMINAL else None
-        if type_ == "RUNNING" and self.started is None:
-            self.started = at
-        if entry.error is not None:
-            self.error = clean_json(entry.error)
-        elif type_ == "COMPLETED":
-            self.error = None
 
 
 class Batches:
@@ -128,9 +70,9 @@ class _Writing:
         self._connection = connection
         self._payloads = payloads
         self._numbers = numbers
-        self._runs: dict[str, _Run] = {}
-        self._created: dict[str, tuple[RunCreated, _Run]] = {}
-        self._changed: dict[str, _Run] = {}
+        self._runs: dict[str, BatchedRun] = {}
+        self._created: dict[str, tuple[RunCreated, BatchedRun]] = {}
+        self._changed: dict[str, BatchedRun] = {}
         self._patches: list[tuple[str, dict[str, Any]]] = []
         self._results: list[ResultStored] = []
         self._events: list[object] = []
@@ -150,6 +92,8 @@ class _Writing:
                 self._create(entry)  # type: ignore[arg-type]
             elif kind is RunPatched:
                 self._patch(entry)  # type: ignore[arg-type]
+            elif kind is ArtifactWritten:
+                self._artifact(entry)  # type: ignore[arg-type]
             else:
                 self._results.append(entry)  # type: ignore[arg-type]
         last_seq = self._execute()
@@ -166,7 +110,7 @@ class _Writing:
             last = self._connection.execute("SELECT coalesce(max(n), 0) FROM runs").fetchone()[0]
         self._last_n = n = last + 1
         # A state follows; until then it counts as attempt 0, which any state may replace.
-        run = self._runs[entry.run_id] = _Run(n, 0, "PENDING", "Pending", None, entry.at)
+        run = self._runs[entry.run_id] = BatchedRun(n, 0, "PENDING", "Pending", None, entry.at)
         if entry.run_id in self._created:
             raise ValueError(f"run {entry.run_id} was created twice")
         self._created[entry.run_id] = entry, run
@@ -224,13 +168,31 @@ class _Writing:
         self._patches.append((entry.run_id, _checked(patch)))
         self._events += (entry.at, numbers[0], "patch", text, None)
 
+    def _artifact(self, entry: ArtifactWritten) -> None:
+        if entry.run_id is not None and self._find(entry.run_id) is None:
+            self._refused.append((entry, "there is no such run"))
+            return
+        data = clean_json(entry.data)
+        # Whoever reads it must be able to: a text that is not JSON is left out here.
+        json.loads(data, parse_constant=_refuse_constant)
+        key, type_, description = cleaned(entry.key), clean(entry.type), cleaned(entry.description)
+        ((run_id,),) = self._connection.execute(
+            _KEEP_ARTIFACT, (entry.artifact_id, entry.run_id, key, type_, description, data, entry.at, entry.at)
+        ).fetchall()
+        numbers = None if run_id is None else self._find(run_id)
+        if numbers is not None:
+            payload = {"id": entry.artifact_id, "key": key, "type": type_}
+            if description is not None:
+                payload["description"] = description
+            self._events += (entry.at, numbers[0], "artifact", json.dumps(payload), None)
+
     # -- what is stored ------------------------------------------------------------------------------------------
 
-    def _load(self, run_id: str) -> _Run | None:
-        row = self._connection.execute(_LOAD_RUN, (run_id,)).fetchone()
+    def _load(self, run_id: str) -> BatchedRun | None:
+        row = self._connection.execute(LOAD_RUN, (run_id,)).fetchone()
         if row is None:
             return None
-        run = self._runs[run_id] = self._changed[run_id] = _Run(*row)
+        run = self._runs[run_id] = self._changed[run_id] = BatchedRun(*row)
         return run
 
     def _find(self, run_id: str) -> tuple[int, int] | None:
@@ -264,64 +226,45 @@ class _Writing:
 
     def _execute(self) -> int:
         connection = self._connection
-        values: list[object] = []
-        for entry, run in self._created.values():
-            values += _run_values(entry, run)
-        _insert(connection, _INSERT_RUNS, _RUN_SIZES, values, _RUN_WIDTH)
+        write_created(connection, self._created.values())
         if self._changed:
-            connection.executemany(_UPDATE_RUN, [(*run.values(), run.n) for run in self._changed.values()])
+            write_loaded(connection, self._changed.values())
         for run_id, patch in self._patches:
             _apply_patch(connection, run_id, patch)
-        for kept in self._results:
-            connection.execute(_KEEP_RESULT, (clean(kept.key), *kept[:1], *kept[3:]))
-        _insert(connection, _INSERT_EVENTS, _EVENT_SIZES, self._events, _EVENT_WIDTH)
+        for result in self._results:
+            connection.execute(_KEEP_RESULT, _result_values(result))
+        write_events(connection, self._events)
         last_seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         return last_seq
 
 
-def _run_values(entry: RunCreated, run: _Run) -> tuple[object, ...]:
-    flow_name, task_name = entry.flow_name, entry.task_name
+def _result_values(result: ResultStored) -> tuple[object, ...]:
     return (
-        run.n,
-        entry.run_id,
-        entry.kind,
-        clean(entry.name),
-        None if flow_name is None else clean(flow_name),
-        None if task_name is None else clean(task_name),
-        entry.parent_id,
-        entry.root_id,
-        entry.process_id,
-        clean_json(entry.parameters),
-        clean_json(entry.tags),
-        clean_json(entry.upstream),
-        clean_json(entry.source),
-        entry.expected,
-        entry.max_attempts,
-        entry.at,
-        *run.values(),
+        clean(result.key),
+        result.run_id,
+        result.expires_at,
+        result.format,
+        result.data,
+        cleaned(result.task),
+        cleaned(result.code),
+        None if result.inputs is None else clean_json(result.inputs),
+        result.at,
     )
-
-
-def _insert(connection: sqlite.Connection, head: str, sizes: Sequence[int], values: list[object], width: int) -> None:
-    row = f"({','.join('?' * width)})"
-    done, total = 0, len(values)
-    for size in sizes:
-        step = size * width
-        if total - done < step:
-            continue
-        statement = head + ",".join([row] * size)
-        while total - done >= step:
-            connection.execute(statement, values[done : done + step])
-            done += step
 
 
 def _checked(patch: object) -> dict[str, Any]:
     if not isinstance(patch, dict):
         raise TypeError(f"a patch is a JSON object, not {patch!r:.80}")
-    for key, cls in (("name", str), ("expected", int | None), ("source", dict), ("parameters", dict)):
+    for key, cls in _PATCHED.items():
         if key in patch and not isinstance(patch[key], cls):
             raise TypeError(f"the patch's {key} is {patch[key]!r:.80}")
+    if not all(isinstance(tag, str) for tag in patch.get("tags", ())):
+        raise TypeError(f"the patch's tags are {patch['tags']!r:.80}")
     return patch
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _apply_patch(connection: sqlite.Connection, run_id: str, patch: dict[str, Any]) -> None:
@@ -331,6 +274,8 @@ def _apply_patch(connection: sqlite.Connection, run_id: str, patch: dict[str, An
         connection.execute("UPDATE runs SET expected=? WHERE id=?", (patch["expected"], run_id))
     if "parameters" in patch:
         connection.execute("UPDATE runs SET parameters=? WHERE id=?", (json.dumps(patch["parameters"]), run_id))
+    if "tags" in patch:
+        connection.execute("UPDATE runs SET tags=? WHERE id=?", (json.dumps(patch["tags"]), run_id))
     if "source" in patch:
         (stored,) = connection.execute("SELECT source FROM runs WHERE id=?", (run_id,)).fetchone()
         merged = json.dumps(json.loads(stored) | patch["source"])

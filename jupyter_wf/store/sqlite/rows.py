@@ -20,6 +20,7 @@ __all__ = [
     "RUN_COLUMNS",
     "clean",
     "clean_json",
+    "cleaned",
     "event_from",
     "log_from",
     "process_from",
@@ -58,8 +59,13 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub(lambda m: _written_out(ord(m[0])), text)
 
 
+def cleaned(text: str | None) -> str | None:
+    """Do the same, and leave None as it is."""
+    return None if text is None else clean(text)
+
+
 def clean_json(text: str) -> str:
-    """Do the same to the strings inside of a JSON text."""
+    """Do as `clean` to the strings inside of a JSON text."""
     if "\\u" in text:
         text = _ESCAPES.sub(lambda m: m[0] if len(m[0]) != 6 else "\\" + _written_out(int(m[0][2:], 16)), text)
     if text.isascii() or not _has_surrogate(text):
