@@ -85,6 +85,14 @@ class Commands:
             "heard": set(heard) == {os.getpid()},
         }
 
+    def take(self, lease: str, *names: str) -> float | None:
+        """Take a slot of each of the limits."""
+        return self.store.limits.take(lease, names, 1, process_id=self.maker.process.id)
+
+    def take_many(self, name: str, number: int) -> int:
+        """Try to take a slot ``number`` times, and return how many there were."""
+        return sum(self.take(f"{os.getpid()} {index}", name) is None for index in range(number))
+
     def leave(self, number: int) -> None:
         """Append and end, without a flush."""
         flow = self.maker.run("RUNNING")

@@ -20,6 +20,7 @@ from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
+from jupyter_wf.store.sqlite.limits import Limits
 from jupyter_wf.store.sqlite.owners import Owners
 from jupyter_wf.store.sqlite.runs import RunReader
 from jupyter_wf.store.sqlite.stream import StreamReader
@@ -44,6 +45,12 @@ class SqliteStore(Store):
         self._runs = RunReader(self._database, owners)
         self._stream = StreamReader(self._database)
         self._work = Work(self._database, self._journal, owners)
+        self._limits = Limits(self._database, self._journal, owners)
+
+    @property
+    def limits(self) -> Limits:
+        """The concurrency and rate limits."""
+        return self._limits
 
     def journal(self) -> SqliteJournal:
         """Return the journal of this process; after a fork the same object is the child's, and empty."""
