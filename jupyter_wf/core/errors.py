@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "HTTP_STATUS",
@@ -12,25 +13,41 @@ __all__ = [
     "DatabaseDamaged",
     "DatabaseTooNew",
     "FailedRun",
+    "FlowVisualizationError",
     "InvalidRequest",
     "InvalidTransition",
     "JupyterWfError",
     "MissingContextError",
     "MissingResult",
     "ParameterError",
+    "ParameterTypeError",
+    "RemoteError",
+    "RemoteTraceback",
     "RunFinished",
     "RunNotFound",
     "StoreError",
+    "SuspendedRun",
     "TargetError",
     "TaskTimeout",
     "UnfinishedRun",
     "UpstreamFailed",
+    "VisualizationUnsupportedError",
     "http_status",
 ]
 
 
 class JupyterWfError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Their constructors take facts, not the text that is in `args`.
+        return _remake, (type(self), self.args, self.__dict__)
+
+
+def _remake(kind: type[JupyterWfError], args: tuple[Any, ...], facts: dict[str, Any]) -> JupyterWfError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class RunNotFound(JupyterWfError):
@@ -85,6 +102,22 @@ class ParameterError(JupyterWfError, TypeError):
         self.reason = reason
 
 
+class ParameterTypeError(ParameterError):
+    """Arguments of a flow do not fit the annotations of its parameters.
+
+    ``problems`` holds (field, reason) for each fault: ``("config.ports[1]", "'x' should be a valid integer …")``.
+    """
+
+    def __init__(self, owner: str, problems: Sequence[tuple[str, str]]) -> None:
+        Exception.__init__(self, "; ".join(f"parameter {field!r} of {owner}: {reason}" for field, reason in problems))
+        self.owner = owner
+        self.problems = tuple(problems)
+        self.name, self.reason = self.problems[0]
+
+    def __reduce__(self) -> tuple[type[ParameterTypeError], tuple[str, tuple[tuple[str, str], ...]]]:
+        return type(self), (self.owner, self.problems)
+
+
 class TargetError(JupyterWfError):
     """What was asked to run cannot be found or is not a flow or notebook."""
 
@@ -125,8 +158,36 @@ class CrashedRun(JupyterWfError):
     """A run ended CRASHED: what executed it is gone."""
 
 
+class RemoteError(JupyterWfError, RuntimeError):
+    """Stands for an exception or a value of another process that can't be brought here.
+
+    ``type_name`` is the name of the exception's class. Its cause is the `RemoteTraceback`.
+    """
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(f"{type_name}: {message}" if message else type_name)
+        self.type_name = type_name
+        self.message = message
+
+
+class RemoteTraceback(JupyterWfError):
+    """Where an exception was raised in another process, as text: the cause of that exception here."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{super().__str__().rstrip()}\n"""'
+
+
 class CancelledRun(JupyterWfError):
     """A run was cancelled."""
+
+
+class SuspendedRun(JupyterWfError):
+    """A flow run was suspended: it has no result yet, and its next attempt will go on with what has completed."""
+
+    def __init__(self, run_id: str, name: str) -> None:
+        super().__init__(f"flow run {name!r} is suspended; resume_flow_run({run_id!r}) goes on with it")
+        self.run_id = run_id
+        self.name = name
 
 
 class MissingContextError(JupyterWfError, RuntimeError):
@@ -139,6 +200,27 @@ class MissingResult(JupyterWfError):
 
 class UpstreamFailed(JupyterWfError):
     """A run was not called because something it depends on did not complete."""
+
+
+class FlowVisualizationError(JupyterWfError):
+    """The graph of a flow can't be drawn without running it."""
+
+
+class VisualizationUnsupportedError(FlowVisualizationError):
+    """While a flow is drawn, something needs the value of a task, which is not called.
+
+    ``tasks`` are the names of the tasks whose value is needed.
+    """
+
+    def __init__(self, tasks: Sequence[str], need: str) -> None:
+        names = ", ".join(map(repr, tasks))
+        which = f"the task {names}" if len(tasks) == 1 else f"the tasks {names}"
+        super().__init__(
+            f"{need} needs the value of {which}, and a flow is drawn without running its tasks: "
+            "give the task viz_return_value=…, which then stands for its value"
+        )
+        self.tasks = tuple(tasks)
+        self.need = need
 
 
 class StoreError(JupyterWfError):

@@ -20,8 +20,10 @@ GATES: dict[str, str] = {
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
     "jupyter_wf.services.runner_main -> jupyter_wf.notebook.runner": "what nbclient costs is cut before it is imported",
-    "jupyter_wf.store.blobs -> cloudpickle": "only values that are not JSON are stored as a pickle",
+    "jupyter_wf.store.blobs -> jupyter_wf.store.blob_forms": "pickle, zlib, hashlib: only values that are not small JSON",
+    "jupyter_wf.store.pickles -> cloudpickle": "25 ms that values whose types can be imported do not pay",
     "jupyter_wf.store.sqlite.migrations -> sqlite_utils": "slow to import, and only a new or old file needs it",
     "jupyter_wf.tasks -> jupyter_wf.engine.asynchronous": "only async tasks pay for asyncio, 30 ms",
     "jupyter_wf.tasks -> jupyter_wf.engine.results": "only tasks with a cache policy pay for hashing and pickling",
+    "jupyter_wf.validation -> jupyter_wf.coercion": "pydantic costs 50 ms and more, and most flows never need it",
 }

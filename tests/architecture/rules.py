@@ -54,7 +54,8 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "jupyter_server": ("server",),
     "nbclient": ("notebook",),
     "nbformat": ("notebook",),
-    "pydantic": ("flows", "input"),
+    "pydantic": ("coercion", "input"),
+    "pydantic_core": ("coercion",),
     "pysqlite3": ("store.sqlite",),
     "rich": ("cli",),
     "sqlite3": ("store.sqlite",),
@@ -62,6 +63,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "strawberry": ("server",),
     "tornado": ("server",),
     "traitlets": ("notebook", "server", "ipython"),
+    "typing_extensions": ("coercion",),
     "yaml": ("cli",),
 }
 #: Where a package that is not ours may be imported. ``sqlite3`` stands here because SQL lives in one place.
