@@ -1,7 +1,7 @@
 """What a task costs the journal's thread: ``python tests/benchmarks/journal.py [N]`` prints microseconds a task.
 
-A task is one run created and three changes of state. Beside the processor time of the journal's thread stands what
-`append` costs the caller, and what one line of log costs.
+A task is one run created, three changes of state, and a small value that it keeps. Beside the processor time of the
+journal's thread stands what `append` costs the caller, and what one line of log costs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from jupyter_wf.core.events import Entry, LogWritten, RunCreated, StateChanged
+from jupyter_wf.core.events import Entry, Kept, LogWritten, RunCreated, StateChanged
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.processes import this_process
@@ -25,12 +25,15 @@ _REPEATS = 5
 def tasks(count: int, root: str, owner: str) -> list[Entry]:
     """Return the entries of ``count`` tasks, each begun and completed."""
     entries: list[Entry] = []
+    kept = Kept("json", b"null", "0123456789abcdef", '{"name": "world"}')
     for index in range(count):
         run_id, at = new_id(), time.time()
-        entries.append(RunCreated(run_id, at, "task", f"say-hello-{index}", None, "say-hello", root, root, owner))
+        name = f"say-hello-{index}"
+        created = RunCreated(run_id, at, "task", name, None, "say-hello", root, root, owner, call_number=index)
+        entries.append(created)
         entries.append(StateChanged(run_id, at, 1, "PENDING", "Pending"))
         entries.append(StateChanged(run_id, at, 1, "RUNNING", "Running"))
-        entries.append(StateChanged(run_id, at, 1, "COMPLETED", "Completed"))
+        entries.append(StateChanged(run_id, at, 1, "COMPLETED", "Completed", None, None, kept))
     return entries
 
 

@@ -12,8 +12,8 @@ from jupyter_wf.store.sqlite.rows import clean, clean_json, cleaned
 __all__ = ["LOAD_RUN", "BatchedRun", "write_created", "write_events", "write_loaded"]
 
 _TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
-#: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 400 values).
-_RUN_SIZES = (12, 4, 1)
+#: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 500 values).
+_RUN_SIZES = (16, 4, 1)
 _EVENT_SIZES = (64, 16, 4, 1)
 _RUN_WIDTH = 29
 _EVENT_WIDTH = 5
