@@ -24,7 +24,7 @@ from jupyter_wf.cli.lines import whole_lines
 from jupyter_wf.cli.plain import PlainView
 from jupyter_wf.cli.progress import TerminalView
 from jupyter_wf.cli.summary import print_summary
-from jupyter_wf.cli.targets import Target, load_flow, parse_target
+from jupyter_wf.cli.targets import Target, load_target, parse_target
 from jupyter_wf.core.arguments import parse_assignment, signature_arguments
 from jupyter_wf.core.codec import encode_run
 from jupyter_wf.core.errors import RunFinished
@@ -155,7 +155,7 @@ def _heed(runtime: Runtime, launched: Launched, press: int) -> None:
 
 def _run_flow(target: Target, options: _Options) -> int:
     with whole_lines(), _stdout_kept_for_json(options.as_json) as out:
-        flow = load_flow(target)
+        flow = load_target(target)
         arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
         called = arguments.materialise(arguments.bind(options.values, options.texts))
         runtime = Runtime.open(load_settings(), role="cli")

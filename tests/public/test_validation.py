@@ -338,9 +338,7 @@ def test_futures_states_and_old_models_are_left_alone() -> None:
     from jupyter_wf.engine.futures import RunFuture
 
     future: Any = object.__new__(RunFuture)
-    state = (
-        State(type=StateType.COMPLETED, timestamp=0.0) if "timestamp" in inspect.signature(State).parameters else None
-    )
+    state = State(type=StateType.COMPLETED, name="Completed")
     loop: list[Any] = [future]
     loop.append(loop)
     for value in (future, [1, future], {"a": (future,)}, loop, state):
