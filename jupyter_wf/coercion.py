@@ -66,9 +66,9 @@ def _prepared(annotation: Any) -> Any:
         return _typed_dict(annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return Annotated[(_prepared(args[0]), *args[1:])]  # type: ignore[return-value]
+        return Annotated[(_prepared(args[0]), *args[1:])]
     if origin is Union or origin is UnionType:
-        return Union.__getitem__(tuple(map(_prepared, args)))  # type: ignore[attr-defined]
+        return Union.__getitem__(tuple(map(_prepared, args)))
     if origin in (list, set, frozenset, dict, tuple):
         return origin[tuple(arg if arg is Ellipsis else _prepared(arg) for arg in args)]
     return annotation
@@ -98,7 +98,8 @@ def _typed_dict(cls: Any) -> Any:
             required, hint = marked is typing.Required, get_args(hint)[0]
         wrapper: Any = typing_extensions.Required if required else typing_extensions.NotRequired
         fields[name] = wrapper[_prepared(hint)]
-    made: Any = typing_extensions.TypedDict(cls.__name__, fields)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    made = make(cls.__name__, fields)
     if hasattr(cls, "__pydantic_config__"):
         made.__pydantic_config__ = cls.__pydantic_config__
     return made

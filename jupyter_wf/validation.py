@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import EnumMeta
 from functools import partial
 from pathlib import PurePath
-from types import NoneType, SimpleNamespace, UnionType
+from types import GenericAlias, NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -122,10 +122,10 @@ def _make_plan(fn: Callable[..., Any], signature: inspect.Signature) -> dict[str
             names = _names_of(fn)
         annotation = _resolved(annotation, names)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            annotation = tuple[annotation, ...]
+            annotation = GenericAlias(tuple, (annotation, ...))
         elif parameter.kind is parameter.VAR_KEYWORD:
             unpacked = getattr(get_origin(annotation), "_name", None) == "Unpack"
-            annotation = get_args(annotation)[0] if unpacked else dict[str, annotation]  # type: ignore[valid-type]
+            annotation = get_args(annotation)[0] if unpacked else GenericAlias(dict, (str, annotation))
         if annotation is not Any and annotation is not object and not _mentions_pydantic_1(annotation):
             plan[parameter.name] = _Parameter(parameter, annotation)
     return plan
