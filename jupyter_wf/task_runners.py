@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.executors.inline import InlineExecutor
+from jupyter_wf.executors.registry import make_executor
 from jupyter_wf.executors.thread import ThreadExecutor
 
-__all__ = ["ConcurrentTaskRunner", "SequentialTaskRunner", "TaskRunner", "ThreadPoolTaskRunner"]
+__all__ = [
+    "ConcurrentTaskRunner",
+    "ProcessPoolTaskRunner",
+    "SequentialTaskRunner",
+    "TaskRunner",
+    "ThreadPoolTaskRunner",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,29 @@ class ThreadPoolTaskRunner(TaskRunner):
     max_workers: int | None = None
 
     def __post_init__(self) -> None:
-        workers = self.max_workers
-        if workers is not None and (type(workers) is not int or workers < 1):
-            raise ParameterError("max_workers", f"{workers!r} is not a whole number from 1")
+        _check(self.max_workers)
 
     def make_executor(self) -> Executor:
         """Return a new pool."""
         return ThreadExecutor(self.max_workers or max(32, 4 * (os.cpu_count() or 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPoolTaskRunner(TaskRunner):
+    """Submitted tasks run in at most ``max_workers`` processes (one for each processor when None).
+
+    For work that keeps a processor busy, and for calls into C code that have to be stopped: a time-out or a cancellation
+    ends the process. Functions, arguments and values are pickled; what is defined in ``__main__`` or a notebook goes along.
+    """
+
+    max_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.max_workers)
+
+    def make_executor(self) -> Executor:
+        """Return a new pool; its processes are started when tasks come."""
+        return make_executor("process", self.max_workers or os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,11 @@ class SequentialTaskRunner(TaskRunner):
     def make_executor(self) -> Executor:
         """Return a new inline executor."""
         return InlineExecutor()
+
+
+def _check(workers: int | None) -> None:
+    if workers is not None and (type(workers) is not int or workers < 1):
+        raise ParameterError("max_workers", f"{workers!r} is not a whole number from 1")
 
 
 #: The name it had in Prefect 2.

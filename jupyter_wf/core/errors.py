@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
     "HTTP_STATUS",
+    "AcquireConcurrencySlotTimeoutError",
     "AmbiguousRunId",
     "CancelledRun",
+    "ConcurrencySlotAcquisitionError",
     "CrashedRun",
     "DatabaseDamaged",
     "DatabaseTooNew",
@@ -17,6 +19,8 @@ __all__ = [
     "InvalidRequest",
     "InvalidTransition",
     "JupyterWfError",
+    "MappingLengthMismatch",
+    "MappingMissingIterable",
     "MissingContextError",
     "MissingResult",
     "ParameterError",
@@ -118,6 +122,25 @@ class ParameterTypeError(ParameterError):
         return type(self), (self.owner, self.problems)
 
 
+class MappingLengthMismatch(JupyterWfError, ValueError):
+    """The iterables that a task was to be mapped over have different lengths."""
+
+    def __init__(self, task: str, lengths: Mapping[str, int]) -> None:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        super().__init__(f"task {task!r} can't be mapped over iterables of different lengths: {told}")
+        self.task = task
+        self.lengths = dict(lengths)
+
+
+class MappingMissingIterable(JupyterWfError, ValueError):
+    """A task was to be mapped, but none of its arguments can be iterated over."""
+
+    def __init__(self, task: str, names: Sequence[str]) -> None:
+        told = ", ".join(names) or "none at all"
+        super().__init__(f"task {task!r} can't be mapped: none of its arguments ({told}) is an iterable to map over")
+        self.task = task
+
+
 class TargetError(JupyterWfError):
     """What was asked to run cannot be found or is not a flow or notebook."""
 
@@ -143,6 +166,24 @@ class TaskTimeout(JupyterWfError, TimeoutError):
     def __init__(self, what: str = "run", seconds: float = 0.0) -> None:
         super().__init__(f"{what} exceeded its time-out of {seconds:g} s")
         self.what = what
+        self.seconds = seconds
+
+
+class ConcurrencySlotAcquisitionError(JupyterWfError):
+    """Slots of a limit will never be had: there is no such limit, or it has too few."""
+
+    def __init__(self, names: Sequence[str], reason: str) -> None:
+        super().__init__(f"no slots of {', '.join(map(repr, names))}: {reason}")
+        self.names = tuple(names)
+        self.reason = reason
+
+
+class AcquireConcurrencySlotTimeoutError(JupyterWfError, TimeoutError):
+    """Slots of a limit were not free in time."""
+
+    def __init__(self, names: Sequence[str], seconds: float) -> None:
+        super().__init__(f"no slots of {', '.join(map(repr, names))} were free within {seconds:g} s")
+        self.names = tuple(names)
         self.seconds = seconds
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from jupyter_wf.core.effects import Outcome
-from jupyter_wf.executors.base import Call
+from jupyter_wf.executors.base import Call, execute
 
 __all__ = ["InlineExecutor"]
 
@@ -16,6 +16,7 @@ class InlineExecutor:
     """For debugging and for tests: the order of submission is the order of execution."""
 
     name = "inline"
+    remote = False
 
     def start(self, exit_stack: ExitStack) -> None:
         """Nothing has to be made ready."""
@@ -26,7 +27,7 @@ class InlineExecutor:
 
     def run(self, call: Call) -> Outcome:
         """Execute ``call`` right here."""
-        return call()
+        return execute(call)
 
     def waiting(self) -> AbstractContextManager[None]:
         """Nobody else could work meanwhile."""

@@ -24,7 +24,14 @@ def _inline(size: int) -> Executor:
     return InlineExecutor()
 
 
-_OURS: dict[str, Maker] = {"inline": _inline, "thread": ThreadExecutor}
+def _process(size: int) -> Executor:
+    # Most flows never start a process.
+    from jupyter_wf.executors.process import ProcessExecutor
+
+    return ProcessExecutor(size)
+
+
+_OURS: dict[str, Maker] = {"inline": _inline, "process": _process, "thread": ThreadExecutor}
 
 
 def _theirs() -> dict[str, EntryPoint]:

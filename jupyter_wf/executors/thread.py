@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from jupyter_wf.core.effects import Outcome
-from jupyter_wf.executors.base import Call
+from jupyter_wf.executors.base import Call, execute
 
 __all__ = ["ThreadExecutor"]
 
@@ -30,6 +30,7 @@ class ThreadExecutor:
     """
 
     name = "thread"
+    remote = False
 
     def __init__(self, threads: int) -> None:
         if threads < 1:
@@ -60,7 +61,7 @@ class ThreadExecutor:
 
     def run(self, call: Call) -> Outcome:
         """Execute ``call`` right here."""
-        return call()
+        return execute(call)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.fingerprints -> cloudpickle": "only inputs of an unknown kind are hashed by their pickle",
     "jupyter_wf.engine.futures -> asyncio": "only those who await pay for asyncio",
     "jupyter_wf.engine.interrupts -> ctypes": "only a thread that is interrupted needs it, 2 ms",
+    "jupyter_wf.engine.remote -> jupyter_wf.engine.runtime": "most calls in a worker process need no store",
     "jupyter_wf.engine.runtime -> anyio.from_thread": "a portal is only made when async work is called from sync code",
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
