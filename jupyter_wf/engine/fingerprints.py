@@ -1,115 +1,118 @@
-"""Fingerprints of values: equal inputs of a task get the same one, in every process."""
+"""Fingerprints: whether a task's inputs and code are what they were, in any process, kernel or session."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import pickle
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass
-from enum import Enum
+import json
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
-__all__ = ["Unhashable", "fingerprint", "source_of"]
+from jupyter_wf.core.parameters import is_secret
+from jupyter_wf.engine.content import Unhashable, digest_of
+from jupyter_wf.engine.sources import code_of, source_of
 
+__all__ = ["Unhashable", "code_of", "explain", "fingerprint", "inputs_of", "source_of"]
 
-class Unhashable(Exception):
-    """A value has no stable fingerprint."""
+#: Longer texts (characters) are told from each other by their fingerprint.
+_LONGEST = 200
+_MOST_NAMES = 10_000
 
-    def __init__(self, value: object, reason: str) -> None:
-        super().__init__(f"a {type(value).__qualname__} has no stable fingerprint ({reason})")
+_quote = json.encoder.encode_basestring
+#: Whether a name is a secret's; names are few and asked for at every call.
+_secrets: dict[str, bool] = {}
 
 
 def fingerprint(value: Any) -> str:
     """Return 64 hexadecimal characters that depend on the content of ``value`` alone.
 
-    Numbers, texts, containers, enums, dataclasses, functions (by source) and numpy arrays are known by content;
-    anything else is hashed by its pickle, if that is the same each time.
-    Raises `Unhashable`.
+    Known by content: plain values and containers, arrays and frames (numpy, pandas, polars, arrow), dataclasses, models
+    (pydantic, attrs), enums, paths, times, functions and classes (by their code), instances (by class and attributes),
+    and what else pickles the same each time. A mapping's order does not count. Raises `Unhashable`.
     """
-    digest = hashlib.sha256()
-    _feed(digest.update, value, 0)
-    return digest.hexdigest()
+    return digest_of(value).hex()
 
 
-def _feed(update: Callable[[bytes], None], value: Any, depth: int) -> None:
-    kind = type(value)
-    if depth > 200:
-        raise Unhashable(value, "nested more than 200 deep")
-    if value is None or kind in (bool, int, float, complex, str, bytes):
-        # The type is part of it: 1, 1.0 and True are different inputs.
-        data = value if kind is bytes else repr(value).encode("utf-8", "surrogatepass")
-        update(f"{kind.__name__}:{len(data)}:".encode())
-        update(data)
-    elif kind in (list, tuple):
-        update(f"{kind.__name__}:{len(value)}:".encode())
-        for item in value:
-            _feed(update, item, depth + 1)
-    elif kind in (set, frozenset):
-        _feed(update, sorted(fingerprint(item) for item in value), depth + 1)
-    elif kind is dict:
-        update(f"dict:{len(value)}:".encode())
-        items = {fingerprint(key): item for key, item in value.items()}
-        for key in sorted(items):
-            update(key.encode())
-            _feed(update, items[key], depth + 1)
-    elif isinstance(value, Enum):
-        _feed(update, [_name(kind), value.name], depth + 1)
-    elif is_dataclass(value) and not isinstance(value, type):
-        _feed(update, [_name(kind), [(f.name, getattr(value, f.name)) for f in fields(value)]], depth + 1)
-    elif inspect.isroutine(value) or isinstance(value, type):
-        _feed(update, [_name(value), source_of(value)], depth + 1)
-    else:
-        _feed_object(update, value)
+def inputs_of(arguments: Mapping[str, Any]) -> str:
+    """Return a call's arguments, by parameter name, as a JSON text that is equal for equal arguments.
 
-
-def _feed_object(update: Callable[[bytes], None], value: Any) -> None:
-    shape = getattr(value, "shape", None)
-    if shape is not None and hasattr(value, "dtype") and hasattr(value, "tobytes") and not _holds_objects(value):
-        update(f"{_name(type(value))}:{value.dtype}:{shape}:".encode())
-        update(value.tobytes())
-        return
-    # Only inputs of an unknown kind need it.
-    import cloudpickle
-
-    try:
-        data = cloudpickle.dumps(value, protocol=5)
-    except Exception as error:
-        raise Unhashable(value, f"{type(error).__name__}: {error}") from error
-    # A second pickle of an unpickled copy shows whether the bytes depend on more than the content.
-    try:
-        again = cloudpickle.dumps(pickle.loads(data), protocol=5)
-    except Exception as error:
-        raise Unhashable(value, f"{type(error).__name__}: {error}") from error
-    if again != data:
-        data = again
-        if cloudpickle.dumps(pickle.loads(data), protocol=5) != data:
-            raise Unhashable(value, "its pickle changes from time to time")
-    update(f"{_name(type(value))}:{len(data)}:".encode())
-    update(data)
-
-
-def _holds_objects(array: Any) -> bool:
-    return bool(getattr(array.dtype, "hasobject", True))
-
-
-def _name(thing: Any) -> str:
-    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
-
-
-def source_of(function: Any) -> str:
-    """Return what stands for a function's or class's code: its source text, else its bytecode and constants.
-
-    Raises `Unhashable` where it has neither (a built-in is named by its name).
+    Short numbers and texts stand there as they are, anything else (and every secret) as ``{"#": fingerprint}``, 16
+    hexadecimal characters. Raises `Unhashable`, which names the parameter.
     """
-    target = inspect.unwrap(function) if callable(function) else function
+    if not arguments:
+        return "{}"
+    names = arguments if len(arguments) == 1 else sorted(arguments)
+    return "{" + ",".join([f"{_quote(name)}:{_input(name, arguments[name])}" for name in names]) + "}"
+
+
+def _input(name: str, value: Any) -> str:
+    secret = _secrets.get(name)
+    if secret is None:
+        if len(_secrets) >= _MOST_NAMES:
+            _secrets.clear()
+        secret = _secrets[name] = is_secret(name)
+    short = _SHORT.get(type(value))
+    if short is not None and not secret:
+        text = short(value)
+        if text is not None:
+            return text
     try:
-        return inspect.getsource(target)
-    except (OSError, TypeError):
-        code = getattr(target, "__code__", None)
-        if code is not None:
-            return f"{code.co_code.hex()}:{code.co_names}:{[c for c in code.co_consts if not inspect.iscode(c)]!r}"
-    name = _name(target)
-    if inspect.isbuiltin(target) or isinstance(target, type):
-        return name
-    raise Unhashable(function, "it has no source")
+        return f'{{"#":"{digest_of(value).hex()[:16]}"}}'
+    except Unhashable as error:
+        raise error.as_input(name) from error.__cause__
+
+
+def _text(value: str) -> str | None:
+    if len(value) > _LONGEST:
+        return None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return None
+    return _quote(value)
+
+
+_SHORT: dict[type, Callable[[Any], str | None]] = {
+    type(None): lambda value: "null",
+    bool: lambda value: "true" if value else "false",
+    int: lambda value: str(value) if -(2**63) <= value < 2**63 else None,
+    float: lambda value: repr(value) if isfinite(value) else None,
+    str: _text,
+}
+
+
+def explain(code_before: str | None, inputs_before: str | None, code: str | None, inputs: str | None) -> str:
+    """Say what of a task's code (`code_of`) and inputs (`inputs_of`) is not what it was, such as ``input 'df' changed``.
+
+    None stands for what is not known. Returns ``nothing changed`` where all that is known is equal.
+    """
+    said = []
+    if code_before is not None and code is not None and code_before != code:
+        said.append("source changed")
+    if inputs_before is not None and inputs is not None and inputs_before != inputs:
+        before, now = _parsed(inputs_before), _parsed(inputs)
+        changed = [name for name in now if name in before and before[name] != now[name]]
+        said += [
+            f"{_listed(names)} {verb}"
+            for names, verb in (
+                (changed, "changed"),
+                ([name for name in now if name not in before], "new"),
+                ([name for name in before if name not in now], "gone"),
+            )
+            if names
+        ] or ["inputs changed"]
+    return ", ".join(said) or "nothing changed"
+
+
+def _parsed(inputs: str) -> dict[str, str]:
+    try:
+        found = json.loads(inputs)
+    except ValueError:
+        return {}
+    # As texts: 1, 1.0 and True are equal, but not the same input.
+    return {name: json.dumps(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _listed(names: list[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return f"input {quoted[0]}" if len(quoted) == 1 else f"inputs {', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -1,0 +1,168 @@
+"""The code of functions: its text where that is what runs, its instructions otherwise."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+try:
+    # What hashlib itself uses, without the 3 ms of loading OpenSSL, which every script with a task would pay.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
+
+__all__ = ["blake2b", "code_of", "function_of", "source_of", "text_of"]
+
+#: What stands for a callable that has no code of its own.
+_NO_CODE = "0" * 16
+_MOST_CODES = 10_000
+_FUTURE = 0x1FF0000  # the flags of ``from __future__ import …``, see `__future__`
+#: By id, with the code object, which so stays alive: equal code objects may differ in comments.
+_codes: dict[int, tuple[CodeType, str]] = {}
+
+
+def function_of(thing: Any) -> Any:
+    """Return what a callable calls in the end.
+
+    That is the function below decorators, a partial's, a method's, the ``__call__`` of an instance's class; a class or
+    built-in function is returned as it is.
+    """
+    for _ in range(100):
+        if isinstance(thing, partial):
+            thing = thing.func
+            continue
+        if isinstance(thing, MethodType | staticmethod | classmethod):
+            thing = thing.__func__
+            continue
+        inner = inspect.getattr_static(thing, "__dict__", {}) and vars(thing).get("__wrapped__")
+        if inner is None and not (isinstance(thing, type) or inspect.isroutine(thing)):
+            inner = getattr(type(thing), "__call__", None)
+            if not isinstance(inner, FunctionType):
+                inner = None
+        if inner is None:
+            break
+        thing = inner
+    return thing
+
+
+def code_of(fn: Callable[..., Any]) -> str:
+    """Return 16 hexadecimal characters that stand for the code of ``fn``, equal in every process.
+
+    They change with the function's text, but not with its decorators, its indentation or what it calls. What is not
+    written in Python is known by its name. Never raises.
+    """
+    try:
+        known = _codes.get(id(fn.__code__))  # type: ignore[attr-defined]
+    except Exception:
+        known = None
+    if known is not None and "__wrapped__" not in vars(fn):
+        return known[1]
+    try:
+        target = function_of(fn)
+        code = getattr(target, "__code__", None)
+        if not isinstance(code, CodeType):
+            return _digest(source_of(target))
+        known = _codes.get(id(code))
+        if known is None:
+            if len(_codes) >= _MOST_CODES:
+                _codes.clear()
+            known = _codes[id(code)] = (code, _digest(text_of(code)))
+        return known[1]
+    except Exception:
+        return _NO_CODE
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def source_of(function: Any) -> str:
+    """Return what stands for the code of a function or class: its text, its instructions, or for a built-in its name.
+
+    Raises `LookupError` where it has neither.
+    """
+    target = function_of(function)
+    code = getattr(target, "__code__", None)
+    if isinstance(code, CodeType):
+        return text_of(code)
+    if isinstance(target, type):
+        try:
+            return inspect.getsource(target)
+        except (OSError, TypeError):
+            pass
+    name = getattr(target, "__qualname__", None)
+    if not isinstance(name, str):
+        raise LookupError("it has no source")
+    return f"{getattr(target, '__module__', None)}.{name}"
+
+
+def text_of(code: CodeType) -> str:
+    """Return the text of a function's code, from its ``def`` on and without its indentation.
+
+    The text is what the file (or cell) holds now, which need not be what this process has loaded: it is compiled again,
+    and where that does not give the same instructions (also for lambdas, whose text has no end of its own), the
+    instructions are returned.
+    """
+    instructions = _instructions(code)
+    if code.co_name == "<lambda>":
+        return instructions
+    try:
+        lines, _ = inspect.getsourcelines(code)
+        indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+        tree = ast.parse(("if 1:\n" if indent else "") + "".join(lines))
+        block = tree.body[0]
+        node = block.body[0] if isinstance(block, ast.If) else block
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return instructions
+        first = node.lineno - (2 if indent else 1)
+        if any(_instructions(found) == instructions for found in _compiled(code, node)):
+            return "".join([line.removeprefix(indent).rstrip() + "\n" for line in lines[first:]])
+    except (OSError, TypeError, SyntaxError, ValueError, IndexError, RecursionError):
+        pass
+    return instructions
+
+
+def _compiled(code: CodeType, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[CodeType]:
+    """Compile a function's text inside the like of what it was compiled in; yield what may be the function's code."""
+    node.decorator_list = []
+    body: list[ast.stmt] = [node]
+    for name in reversed(code.co_qualname.rpartition("<locals>.")[2].split(".")[:-1]):
+        # Names that begin with two underscores depend on the class.
+        owner = ast.parse(f"class {name}: pass").body[0]
+        assert isinstance(owner, ast.ClassDef)
+        owner.body = body
+        body = [owner]
+    free = [name for name in code.co_freevars if name != "__class__"]
+    if free:
+        outer = ast.parse(f"def outer():\n {' = '.join(free)} = None").body[0]
+        assert isinstance(outer, ast.FunctionDef)
+        outer.body += body
+        body = [outer]
+    made = compile(ast.Module(body, []), code.co_filename, "exec", code.co_flags & _FUTURE, dont_inherit=True)
+    level = [made]
+    while level:
+        inner = [const for each in level for const in each.co_consts if isinstance(const, CodeType)]
+        yield from (each for each in inner if each.co_name == code.co_name)
+        level = inner
+
+
+def _instructions(code: CodeType) -> str:
+    """Return all of a code object that decides what it does, without names of files, lines and addresses."""
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    consts = ",".join(map(_constant, code.co_consts))
+    return f"{code.co_name}{counts}{names}{code.co_code.hex()}/{code.co_exceptiontable.hex()}[{consts}]"
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, CodeType):
+        return _instructions(value)
+    if isinstance(value, tuple):
+        return f"({','.join(map(_constant, value))})"
+    if isinstance(value, frozenset):
+        return f"{{{','.join(sorted(map(_constant, value)))}}}"
+    return f"{type(value).__name__}:{value!r}"
