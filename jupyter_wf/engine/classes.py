@@ -13,15 +13,14 @@ from jupyter_wf.engine.parts import Parts, name_of
 __all__ = ["class_parts"]
 
 #: Attributes of a class that Python and libraries make of the rest, or that say where it was written.
-_MADE = (
-    "__",
-    "_abc_",
+_MADE = ("__", "_abc_")
+_MADE_OF_ENUMS = (
     "_member_",
-    "_value2member",
-    "_generate_next",
-    "_unhashable",
-    "_hashable",
-    "_new_member",
+    "_value2member_",
+    "_generate_next_",
+    "_unhashable_",
+    "_hashable_",
+    "_new_member_",
     "_use_",
 )
 
@@ -46,10 +45,13 @@ def class_parts(cls: type) -> Parts:
 
 
 def _members(cls: type, own: Any) -> Iterator[Any]:
-    members = getattr(cls, "__members__", ()) if issubclass(cls, Enum) else ()
+    members: Any = ()
+    made = _MADE
+    if issubclass(cls, Enum):
+        members, made = cls.__members__, _MADE + _MADE_OF_ENUMS
     for name in sorted(own):
         value = own[name]
-        if name in members or (name.startswith(_MADE) and not _is_written(value, cls)):
+        if name in members or (name.startswith(made) and not _is_written(value, cls)):
             continue
         yield name
         yield value if _is_code(value) or type(value) in _PLAIN else _said(type(value))

@@ -8,7 +8,8 @@ from math import isfinite
 from typing import Any
 
 from jupyter_wf.core.parameters import is_secret
-from jupyter_wf.engine.content import Unhashable, digest_of
+from jupyter_wf.engine.content import digest_of
+from jupyter_wf.engine.parts import Unhashable
 from jupyter_wf.engine.sources import code_of, source_of
 
 __all__ = ["Unhashable", "code_of", "explain", "fingerprint", "inputs_of", "source_of"]
@@ -82,9 +83,9 @@ _SHORT: dict[type, Callable[[Any], str | None]] = {
 
 
 def explain(code_before: str | None, inputs_before: str | None, code: str | None, inputs: str | None) -> str:
-    """Say what of a task's code (`code_of`) and inputs (`inputs_of`) is not what it was, such as ``input 'df' changed``.
+    """Say what of a task's code and inputs is not what it was, such as ``input 'df' changed``.
 
-    None stands for what is not known. Returns ``nothing changed`` where all that is known is equal.
+    They are given as `code_of` and `inputs_of` return them; None stands for what is not known. Returns ``nothing changed`` where all that is known is equal.
     """
     said = []
     if code_before is not None and code is not None and code_before != code:

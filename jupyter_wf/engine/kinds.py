@@ -101,10 +101,9 @@ def _function(value: FunctionType) -> Parts:
 
 def _is_full(cell: Any) -> bool:
     try:
-        cell.cell_contents
+        return cell.cell_contents is not _MISSING
     except ValueError:
         return False
-    return True
 
 
 def _builtin(value: Any) -> Parts:

@@ -9,6 +9,8 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from jupyter_wf.engine.parts import Unhashable
+
 try:
     # What hashlib itself uses, without the 3 ms of loading OpenSSL, which every script with a task would pay.
     from _blake2 import blake2b
@@ -40,9 +42,9 @@ def function_of(thing: Any) -> Any:
             continue
         inner = inspect.getattr_static(thing, "__dict__", {}) and vars(thing).get("__wrapped__")
         if inner is None and not (isinstance(thing, type) or inspect.isroutine(thing)):
-            inner = getattr(type(thing), "__call__", None)
+            inner = inspect.getattr_static(type(thing), "__call__", None)
             if not isinstance(inner, FunctionType):
-                inner = None
+                break
         if inner is None:
             break
         thing = inner
@@ -83,7 +85,7 @@ def _digest(text: str) -> str:
 def source_of(function: Any) -> str:
     """Return what stands for the code of a function or class: its text, its instructions, or for a built-in its name.
 
-    Raises `LookupError` where it has neither.
+    Raises `Unhashable` where it has none of them.
     """
     target = function_of(function)
     code = getattr(target, "__code__", None)
@@ -96,7 +98,7 @@ def source_of(function: Any) -> str:
             pass
     name = getattr(target, "__qualname__", None)
     if not isinstance(name, str):
-        raise LookupError("it has no source")
+        raise Unhashable(function, "it has no source")
     return f"{getattr(target, '__module__', None)}.{name}"
 
 

@@ -135,7 +135,7 @@ def open_blob(folder: Path, digest: bytes) -> BinaryIO:
         raise MissingResult(f"a stored result names no file: {name!r:.100}")
     path = _path(folder, name)
     try:
-        file = open(path, "rb")
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise MissingResult(f"the file of a stored result is gone: {path}") from error
     except OSError as error:

@@ -74,9 +74,9 @@ class _Inflated(io.RawIOBase):
 def write(
     value: Any, format_: str, data: bytes | None, folder: Path | None, limit: int, largest: int
 ) -> tuple[bool, bytes]:
-    """Return ``(True, digest of the file)`` or ``(False, bytes)`` of a value in a format; ``data`` is its JSON, if known.
+    """Return ``(True, digest of the file)`` or ``(False, bytes)`` of a value in a format.
 
-    More than ``limit`` bytes go to a file below ``folder``, if there is one. Raises `Unstorable`, and whatever the
+    ``data`` is its JSON, if that is known. More than ``limit`` bytes go to a file below ``folder``, if there is one. Raises `Unstorable`, and whatever the
     value raises when it is taken apart.
     """
     collector = Collector(folder, limit, largest)
