@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jupyter_wf.core.states import StateType
 
-__all__ = ["INVOKE", "Effect", "End", "Enter", "Find", "Invoke", "Keep", "Outcome", "Wait"]
+__all__ = ["INVOKE", "Ask", "Effect", "End", "Enter", "Find", "Invoke", "Keep", "Outcome", "Wait"]
 
 
 class Enter(NamedTuple):
@@ -28,6 +28,15 @@ class Enter(NamedTuple):
 
 class Invoke(NamedTuple):
     """Make the call, within the policy's time-out. The answer is its `Outcome`."""
+
+
+class Ask(NamedTuple):
+    """Ask the user's own condition whether a failed attempt may be followed by another one.
+
+    The answer is None for yes, else an `Outcome`.
+    """
+
+    outcome: Outcome
 
 
 class Wait(NamedTuple):
@@ -58,6 +67,9 @@ class End(Enum):
     TIMED_OUT = "timed out"
     CANCELLED = "cancelled"
     CRASHED = "crashed"
+    SKIPPED = "skipped"
+    STOPPED = "stopped early"
+    SUSPENDED = "suspended"
 
 
 class Outcome(NamedTuple):
@@ -68,5 +80,5 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
-Effect = Enter | Invoke | Wait | Find | Keep
+Effect = Enter | Invoke | Ask | Wait | Find | Keep
 INVOKE = Invoke()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
-from jupyter_wf.core.effects import INVOKE, Effect, End, Enter, Find, Keep, Outcome, Wait
+from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Find, Keep, Outcome, Wait
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.core.states import State, StateType
 
-__all__ = ["Cache", "Life", "conclude", "describe", "life", "not_ready"]
+__all__ = ["Cache", "Life", "conclude", "describe", "life", "not_ready", "skipped"]
 
 Life = Generator[Effect, Outcome | None, None]
 
@@ -30,6 +30,11 @@ _CLOSINGS = {
     End.CRASHED: (StateType.CRASHED, "Crashed"),
     End.RAISED: (StateType.FAILED, "Failed"),
 }
+_SIGNALS = {
+    End.SKIPPED: (StateType.COMPLETED, "Skipped"),
+    End.STOPPED: (StateType.COMPLETED, "Completed"),
+    End.SUSPENDED: (StateType.PAUSED, "Suspended"),
+}
 
 
 def describe(error: BaseException | None, limit: int = 500) -> str:
@@ -44,19 +49,27 @@ def describe(error: BaseException | None, limit: int = 500) -> str:
     return f"{name}: {text}"[:limit] if text else name
 
 
-def life(policy: Policy, *, attempt: int = 1, cache: Cache | None = None) -> Life:
+def life(
+    policy: Policy,
+    *,
+    attempt: int = 1,
+    begun: bool = False,
+    cache: Cache | None = None,
+    random: Callable[[], float] | None = None,
+) -> Life:
     """Yield the effects of a run from its first call to its closing state.
 
-    ``attempt`` is the number of the attempt to begin with: above 1 when an ended run is tried again. With ``cache`` a
-    stored result stands for the call, and the call's value is stored.
+    ``attempt`` is the number of the attempt to begin with: above 1 when an ended run is tried again; ``begun`` tells
+    that the run is in that attempt already. With ``cache`` a stored result stands for the call, and the call's value is
+    stored. ``random`` (numbers from 0 to 1) spreads the delays where the policy has jitter.
     """
     first = attempt
-    if cache is not None and not cache.refresh and attempt == 1:
+    if cache is not None and not cache.refresh and (attempt == 1 or begun):
         found = yield Find(cache.key)
         if found is not None:
             yield Enter(StateType.COMPLETED, "Cached", None, found)
             return
-    yield _RUN if attempt == 1 else _RETRY
+    yield _RUN if attempt == 1 or begun else _RETRY
     while True:
         outcome = yield INVOKE
         assert outcome is not None
@@ -66,12 +79,17 @@ def life(policy: Policy, *, attempt: int = 1, cache: Cache | None = None) -> Lif
                 yield Keep(cache.key, outcome.value, cache.expiration)
             yield closing
             return
-        tries_left = policy.retries - (attempt - first)
-        if outcome.end not in (End.RAISED, End.TIMED_OUT) or tries_left <= 0:
+        if outcome.end not in (End.RAISED, End.TIMED_OUT) or policy.retries <= attempt - first:
             yield _closing(outcome)
             return
-        seconds = policy.delay(attempt - first + 1)
-        when = f" in {seconds:g} s" if seconds else ""
+        refused = not policy.retries_after(outcome.error)
+        if policy.asks and not refused:
+            refused = (yield Ask(outcome)) is not None
+        if refused:
+            yield _closing(outcome)
+            return
+        seconds = policy.delay(attempt - first + 1, random)
+        when = f" in {seconds:.3g} s" if seconds else ""
         message = f"attempt {attempt} failed, next one{when}: {describe(outcome.error)}"
         yield Enter(StateType.SCHEDULED, "AwaitingRetry", message, outcome)
         if seconds:
@@ -91,8 +109,14 @@ def not_ready(reason: str) -> Life:
     yield Enter(StateType.PENDING, "NotReady", reason)
 
 
+def skipped(reason: str) -> Life:
+    """Yield the one effect of a run that is not called because there is nothing to do: COMPLETED, ``Skipped``."""
+    yield Enter(StateType.COMPLETED, "Skipped", reason, Outcome(End.RETURNED))
+
+
 def _closing(outcome: Outcome) -> Enter:
-    if outcome.end is End.RETURNED:
+    end = outcome.end
+    if end is End.RETURNED:
         state = conclude(outcome.value)
         if state is None:
             return Enter(StateType.COMPLETED, "Completed", None, outcome)
@@ -100,7 +124,12 @@ def _closing(outcome: Outcome) -> Enter:
         error = state.data if isinstance(state.data, BaseException) else None
         value = state.data if state.has_data else None
         return Enter(state.type, state.name, state.message, Outcome(end, value, error))
-    type_, name = _CLOSINGS[outcome.end]
+    if end in _SIGNALS:
+        type_, name = _SIGNALS[end]
+        reason = getattr(outcome.error, "reason", None)
+        told = f"stopped: {reason or 'nothing is left to be done'}" if end is End.STOPPED else reason
+        return Enter(type_, name, told, Outcome(End.RETURNED, outcome.value, outcome.error))
+    type_, name = _CLOSINGS[end]
     return Enter(type_, name, describe(outcome.error) or None, outcome)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-__all__ = ["MASK", "is_secret", "recordable", "to_json"]
+__all__ = ["MASK", "exact_json", "is_secret", "recordable", "to_json"]
 
 #: What is shown instead of a secret.
 MASK = "***"
@@ -61,3 +61,38 @@ def to_json(parameters: Mapping[str, Any]) -> str:
     if not parameters:
         return "{}"
     return _encode({n: MASK if is_secret(n) else recordable(v, 1) for n, v in parameters.items()})
+
+
+_SECRETS: dict[str, bool] = {}
+
+
+def _secret(name: str) -> bool:
+    known = _SECRETS.get(name)
+    if known is None:
+        if len(_SECRETS) > 10_000:
+            _SECRETS.clear()
+        known = _SECRETS[name] = is_secret(name)
+    return known
+
+
+def exact_json(parameters: Mapping[str, Any]) -> str | None:
+    """Return what `to_json` returns where that tells the arguments from all others; None where it may not.
+
+    That is so for plain numbers and short texts that are no secrets.
+    """
+    for name, value in parameters.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) > _LONGEST_TEXT:
+                return None
+        elif kind is int:
+            if not -(2**63) < value < 2**63:
+                return None
+        elif kind is float:
+            if not isfinite(value):
+                return None
+        elif value is not None and kind is not bool:
+            return None
+        if _secret(name):
+            return None
+    return _encode(parameters) if parameters else "{}"

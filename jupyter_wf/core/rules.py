@@ -7,7 +7,7 @@ from        to
 SCHEDULED   waits for a time (a slot, or the next attempt after a failure): may begin, be cancelled, be closed
 PENDING     accepted, waits for its inputs or a free place; ``NotReady`` is the name of the one that stays here for good
 RUNNING     may end, fail, be paused, be cancelled, or go back to SCHEDULED as AwaitingRetry
-PAUSED      may go on, be cancelled or be closed by its time-out
+PAUSED      may go on, be cancelled or be closed by its time-out; a ``Suspended`` one goes on with its next attempt
 CANCELLING  may only be closed: what completes before the cancellation reaches it is COMPLETED
 terminal    only a new attempt leaves it, by SCHEDULED, PENDING or RUNNING
 ==========  ==============================================================================================
@@ -40,7 +40,7 @@ _NEW_ATTEMPT = frozenset((_S.SCHEDULED, _S.PENDING, _S.RUNNING))
 
 def is_allowed(old: State | None, new: State, *, new_attempt: bool = False) -> bool:
     """Return whether a run in ``old`` may enter ``new``; ``new_attempt`` is true when the attempt number grows."""
-    if old is not None and old.is_closed():
+    if old is not None and (old.is_closed() or (new_attempt and old.name == "Suspended")):
         return new_attempt and new.type in _NEW_ATTEMPT
     return new.type in ALLOWED[old.type if old else None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, CrashedRun, FailedRun, MissingResult, UnfinishedRun, UpstreamFailed
 
-__all__ = ["OPEN_TYPES", "TERMINAL_TYPES", "State", "StateType"]
+__all__ = ["OPEN_TYPES", "TERMINAL_TYPES", "LazyValue", "State", "StateType"]
 
 
 class StateType(StrEnum):
@@ -30,6 +31,17 @@ TERMINAL_TYPES = frozenset((StateType.COMPLETED, StateType.FAILED, StateType.CAN
 OPEN_TYPES = frozenset(StateType) - TERMINAL_TYPES
 
 _NO_DATA: Any = object()
+
+
+class LazyValue:
+    """A value that is not kept in memory: ``load`` reads it, each time that a state is asked for its result."""
+
+    __slots__ = ("load",)
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self.load = load
+
+
 _WHY = {
     StateType.FAILED: FailedRun,
     StateType.CRASHED: CrashedRun,
@@ -113,7 +125,7 @@ class State:
         Raises `UnfinishedRun` while the run is open, `MissingResult` where the value is not at hand in this process.
         """
         if self.type is StateType.COMPLETED and self.data is not _NO_DATA:
-            return self.data
+            return self.data.load() if type(self.data) is LazyValue else self.data
         if not self.is_closed():
             raise UnfinishedRun(f"the run is {self.name}: it has no result yet; wait for it first")
         error = self.data if isinstance(self.data, BaseException) else self._stand_in()

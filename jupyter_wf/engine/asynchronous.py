@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import nullcontext
 from typing import Any
 
-from jupyter_wf.core.effects import End, Enter, Invoke, Outcome, Wait
+from jupyter_wf.core.effects import Ask, End, Enter, Invoke, Outcome, Wait
 from jupyter_wf.core.lifecycle import Life
-from jupyter_wf.engine.calls import Callee, Invocation, end_of_root, hand_out, states_of
-from jupyter_wf.engine.capture import printing
+from jupyter_wf.core.signals import Signal, SuspendRun
+from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.calls import Invocation, end_of_root, hand_out
 from jupyter_wf.engine.context import CURRENT
-from jupyter_wf.engine.drivers import CANCELLED, enter, raised, settle, stopped, stored, time_out
+from jupyter_wf.engine.drivers import CANCELLED, ask, enter, judged, raised, settle, stopped, stored, time_out
+from jupyter_wf.engine.hooks import call_hooks
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.work import around, completed, next_attempt, states_of, teardown_failed
 
-__all__ = ["call_async", "drive_async", "perform_async"]
+__all__ = ["call_async", "continue_async", "drive_async", "perform_async"]
 
 
 async def call_async(
@@ -32,11 +35,21 @@ async def call_async(
     return invocation.live.state if return_state else hand_out(invocation.live, asyncio.CancelledError)
 
 
+async def continue_async(callee: Callee, live: LiveRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
+    """Run the next attempt of a run that this process has taken over, in the running event loop; return the run."""
+    __tracebackhide__ = True
+    invocation = Invocation(callee, args, kwargs)
+    invocation.take(live)
+    live.runtime.announce(live)
+    await _run(invocation, live.attempt)
+    return live
+
+
 async def _run(invocation: Invocation, attempt: int) -> None:
     __tracebackhide__ = True
     try:
         invocation.begin()
-        for future in invocation.upstream:
+        for future in invocation.upstream.futures:
             await future.until_done()
         await perform_async(invocation, attempt)
     except BaseException as error:
@@ -57,8 +70,14 @@ async def perform_async(invocation: Invocation, attempt: int = 1) -> None:
     """Drive a run whose upstream has ended, from its first call to its closing state."""
     live, callee = invocation.live, invocation.callee
     steps = invocation.steps(attempt)
-    with printing(live) if callee.log_prints else nullcontext():
+    if callee.quiet:
         await drive_async(live, steps, _work(invocation), callee.policy.timeout_seconds)
+        return
+    with around(live, callee):
+        await drive_async(live, steps, _work(invocation), callee.policy.timeout_seconds)
+    completed(live, callee)
+    if callee.policy.durable:
+        await asyncio.to_thread(live.runtime.journal.flush)
 
 
 def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
@@ -66,25 +85,52 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
 
     async def work() -> Any:
         __tracebackhide__ = True
+        if callee.kind == "flow" and live.attempt > 1:
+            await asyncio.to_thread(next_attempt, live)
         try:
             value = await callee.fn(*invocation.args, **invocation.kwargs)
-            while live.submitted:
-                future = next(iter(live.submitted.values()))
-                await future.until_done()
-                live.submitted.pop(future.task_run_id, None)
+            if live.has_family:
+                await _wait_all(live)
+                await _tear_down(live)
             return states_of(value) if callee.kind == "flow" else value
+        except SuspendRun:
+            await _wait_all(live)
+            raise
         except BaseException:
-            for child in list(live.children.values()):
-                child.cancel(f"{live.kind} run {live.name!r} was stopped")
+            if live.has_family:
+                for child in list(live.children.values()):
+                    child.cancel(f"{live.kind} run {live.name!r} was stopped")
+                await _tear_down(live)
             raise
 
     return work
+
+
+async def _wait_all(live: LiveRun) -> None:
+    while live.submitted:
+        future = next(iter(live.submitted.values()))
+        await future.until_done()
+        live.submitted.pop(future.task_run_id, None)
+
+
+async def _tear_down(live: LiveRun) -> None:
+    teardowns = live.family.teardowns
+    while teardowns:
+        task, args = teardowns.pop()
+        try:
+            if task.callee.is_async:
+                await task(*args, return_state=True)
+            else:
+                task(*args, return_state=True)
+        except Exception as error:
+            teardown_failed(live, task.name, error)
 
 
 async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[Any]], timeout: float | None) -> None:
     """Do as `drive` does, in the running event loop, with an awaitable ``call``."""
     answer: Outcome | None = None
     around = CURRENT.get()
+    hooks = live.callee.hooks
     try:
         while True:
             try:
@@ -94,12 +140,19 @@ async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[A
             kind = type(effect)
             if kind is Enter:
                 answer = None
-                if not enter(live, effect):  # type: ignore[arg-type]
+                goes_on = enter(live, effect)  # type: ignore[arg-type]
+                if hooks is not None:
+                    for each in call_hooks(live, hooks, live.state):
+                        await each
+                if not goes_on:
                     return
             elif kind is Invoke:
                 answer = await _invoke_async(live, call, timeout)
             elif kind is Wait:
                 answer = await _wait_async(live, effect.seconds)  # type: ignore[union-attr]
+            elif kind is Ask:
+                said = ask(live, effect)  # type: ignore[arg-type]
+                answer = judged(effect, await said if inspect.isawaitable(said) else said)  # type: ignore[arg-type]
             else:
                 answer = stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
@@ -109,7 +162,8 @@ async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[A
 
 
 async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeout: float | None) -> Outcome:
-    if live.cancel_requested:
+    stopping = live.stop
+    if stopping.requested:
         return CANCELLED
     token = CURRENT.set(live)
     loop = asyncio.get_running_loop()
@@ -128,8 +182,8 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
             loop.call_soon_threadsafe(stop_here)
 
     running = True
-    live.timed_out = False
-    live.cancellers.append(fire)
+    stopping.timed_out = False
+    stopping.callbacks.append(fire)
     handle = None if timeout is None else loop.call_later(timeout, time_out, live, stop_here)
     try:
         return Outcome(End.RETURNED, await call())
@@ -137,6 +191,8 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
         return stopped(live, timeout, error)
     except Interruption as error:
         return stopped(live, timeout, error)
+    except Signal as signal:
+        return signal.outcome()
     except Exception as error:
         return raised(live, timeout, error)
     except KeyboardInterrupt as error:
@@ -149,20 +205,20 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
             me.uncancel()
         if handle is not None:
             handle.cancel()
-        live.cancellers.remove(fire)
+        stopping.callbacks.remove(fire)
         CURRENT.reset(token)
 
 
 async def _wait_async(live: LiveRun, seconds: float) -> Outcome | None:
     event = asyncio.Event()
     loop = asyncio.get_running_loop()
-    live.wake = lambda: loop.call_soon_threadsafe(event.set)
+    live.stop.wake = lambda: loop.call_soon_threadsafe(event.set)
     try:
-        if not live.cancel_requested:
+        if not live.stop.requested:
             async with asyncio.timeout(seconds):
                 await event.wait()
     except TimeoutError:
         pass
     finally:
-        live.wake = None
-    return CANCELLED if live.cancel_requested else None
+        live.stop.wake = None
+    return CANCELLED if live.stop.requested else None

@@ -2,98 +2,57 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from random import random
+from typing import Any
 
-from jupyter_wf.core.errors import CancelledRun, ParameterError, UpstreamFailed
-from jupyter_wf.core.lifecycle import Cache, Life, life, not_ready
-from jupyter_wf.core.models import RunKind
-from jupyter_wf.core.policy import Policy
-from jupyter_wf.core.states import State, StateType
-from jupyter_wf.engine.capture import printing
-from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
+from jupyter_wf.core.lifecycle import Cache, Life, life, not_ready, skipped
+from jupyter_wf.core.models import Earlier
+from jupyter_wf.core.parameters import exact_json
+from jupyter_wf.core.signals import StopFlow, SuspendRun
+from jupyter_wf.core.states import LazyValue, StateType
+from jupyter_wf.core.triggers import Ready, decide
+from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
+from jupyter_wf.engine.callee import Callee, bind, named
+from jupyter_wf.engine.context import CURRENT, TAGS
 from jupyter_wf.engine.drivers import drive, settle
-from jupyter_wf.engine.futures import RunFuture, find_futures, resolve
 from jupyter_wf.engine.interrupts import Interruption
+from jupyter_wf.engine.resuming import reopened, restored
 from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.engine.work import around, completed, make_work
 
-if TYPE_CHECKING:
-    from jupyter_wf.engine.results import StoredResults
-
-__all__ = ["Callee", "Invocation", "bind", "call", "end_of_root", "hand_out", "perform", "states_of"]
-
-#: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
-_GRACE = 0.4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callee:
-    """A task's or flow's function with everything that decides how it is run.
-
-    ``make_executor`` gives a flow an executor of its own for one run; None is the process's pool.
-    """
-
-    fn: Callable[..., Any]
-    name: str
-    kind: RunKind
-    policy: Policy
-    is_async: bool
-    signature: inspect.Signature | None
-    positional: tuple[str, ...]
-    tags: tuple[str, ...] = ()
-    log_prints: bool | None = None
-    run_name: str | None = None
-    make_executor: Callable[[], Any] | None = None
-    executor: Any = None
-    results: StoredResults | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
-
-    def using(self, executor: Any) -> Callee:
-        """Return a copy whose submitted tasks run on ``executor``."""
-        return replace(self, executor=executor)
-
-
-def bind(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments by parameter name, defaults included for flows.
-
-    Raises `ParameterError` where they don't fit the function.
-    """
-    names = callee.positional
-    # The common case, without the 5 µs of `Signature.bind`: every parameter plain and given by position.
-    if not kwargs and len(args) == len(names) and callee.signature is not None:
-        return dict(zip(names, args, strict=True))
-    if callee.signature is None:
-        return {**{f"arg{i}": value for i, value in enumerate(args)}, **kwargs}
-    try:
-        bound = callee.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise ParameterError(callee.name, f"{error}; it is {callee.name}{callee.signature}") from None
-    if callee.kind == "flow":
-        bound.apply_defaults()
-    return dict(bound.arguments)
+__all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "perform"]
 
 
 class Invocation:
     """One call of a task or flow, and its run: made below the run that the caller is part of.
 
     The run is made by `begin`; listeners hear of one that has no parent in this process before its work begins. Raises
-    `ParameterError` where the arguments do not fit the function; no run is made then.
+    `ParameterError` where the arguments do not fit the function; no run is made then. ``submitted`` tells that the call
+    may be executed elsewhere, by the flow's executor.
     """
 
-    __slots__ = ("_parameters", "args", "callee", "kwargs", "live", "upstream")
+    __slots__ = ("_parameters", "args", "callee", "earlier", "kwargs", "live", "submitted", "upstream")
     live: LiveRun
 
     def __init__(
-        self, callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] = ()
+        self,
+        callee: Callee,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wait_for: Iterable[Any] = (),
+        *,
+        submitted: bool = False,
     ) -> None:
         self.callee = callee
         self.args = args
         self.kwargs = kwargs
-        self.upstream = find_futures((*args, *kwargs.values(), *wait_for))
+        self.submitted = submitted
+        #: What an earlier attempt of the caller left of this call, as long as it may stand for it.
+        self.earlier: Earlier | None = None
+        self.upstream: Upstream = find_upstream((*args, *kwargs.values()) if kwargs else args, wait_for)
         self._parameters: Mapping[str, Any] | None = bind(callee, args, kwargs)
 
     def begin(self) -> LiveRun:
@@ -101,8 +60,15 @@ class Invocation:
         parameters, self._parameters = self._parameters, None
         if parameters is not None:
             # No interrupt is noticed between the return of a Python function and the assignment of its value.
-            self.live = _begin(self.callee, parameters, self.upstream)
+            self.live = _begin(self, parameters)
         return self.live
+
+    def take(self, live: LiveRun) -> None:
+        """Make ``live`` the run of this call: one that was begun before, in this process or another."""
+        self._parameters = None
+        self.live = live
+        live.callee = self.callee
+        _take_on(self.callee, live)
 
     @property
     def begun(self) -> bool:
@@ -111,33 +77,61 @@ class Invocation:
 
     def steps(self, attempt: int = 1) -> Life:
         """Return the life that the run is to lead, now that its upstream has ended; futures give way to values."""
-        for future in self.upstream:
-            if not future.state.is_completed():
-                return not_ready(f"upstream task run {future.run.name!r} is {future.state.name}")
-        if self.upstream:
-            self.args, self.kwargs = resolve(self.args), resolve(self.kwargs)
-        return life(self.callee.policy, attempt=attempt, cache=self._cache())
+        live, callee, upstream = self.live, self.callee, self.upstream
+        if upstream:
+            judged = [(f.run.name, f.state) for f in upstream.futures if f.task_run_id not in upstream.excused]
+            judged += [(f"with the state {state.name}", state) for state in upstream.states]
+            ready, reason = decide(callee.policy.trigger, judged)
+            if ready is not Ready.CALL:
+                return skipped(reason) if ready is Ready.SKIP else not_ready(reason)
+            self.args = tuple(resolve(value) for value in self.args)
+            self.kwargs = {name: resolve(value) for name, value in self.kwargs.items()}
+        if live.parent is not None and live.persist and live.inputs is None:
+            arguments = bind(callee, self.args, self.kwargs)
+            live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
+        if self.earlier is not None and restored(live, callee, self.earlier):
+            return _nothing()
+        # A run that was begun before, in this process or another, may be in a later attempt already.
+        return life(
+            callee.policy,
+            attempt=max(attempt, live.attempt),
+            begun=attempt <= live.attempt,
+            cache=self._cache() if callee.results is not None else None,
+            random=random,
+        )
 
     def _cache(self) -> Cache | None:
-        callee, results = self.callee, self.callee.results
-        if results is None:
-            return None
-        self.live.results = results
-        return results.cache(self.live, callee.fn, callee.signature, self.args, self.kwargs)
+        callee = self.callee
+        assert callee.results is not None
+        return callee.results.cache(self.live, callee.fn, callee.signature, self.args, self.kwargs)
 
 
-def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFuture[Any]]) -> LiveRun:
+def _nothing() -> Life:
+    """Return the life of a run that has nothing left to do."""
+    yield from ()
+
+
+def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
+    callee, upstream = invocation.callee, invocation.upstream
     parent = CURRENT.get()
     # The parent's is the right one also on a thread that has seen no other.
     host: Host = current_runtime() if parent is None else parent.runtime
-    name = callee.run_name
+    number = None
+    if parent is not None:
+        key, family = callee.key, parent.family
+        number = family.call_numbers.get(key, 0)
+        family.call_numbers[key] = number + 1
+        earlier = family.earlier.pop((key, number), None) if family.earlier else None
+        if earlier is not None:
+            live, invocation.earlier = reopened(host, parent, callee, earlier, parameters)
+            _take_on(callee, live)
+            return live
     is_task = callee.kind == "task"
+    name = named(callee, parameters) if callee.run_name is not None else None
     if name is None and is_task:
-        number = 0
-        if parent is not None:
-            number = parent.call_numbers.get(callee.name, 0)
-            parent.call_numbers[callee.name] = number + 1
-        name = f"{callee.name}-{number}"
+        name = f"{callee.name}-{number or 0}"
+    tags = TAGS.get()
+    exact = None if upstream else exact_json(parameters)
     live = host.begin(
         callee.kind,
         name,
@@ -145,20 +139,31 @@ def _begin(callee: Callee, parameters: Mapping[str, Any], upstream: list[RunFutu
         task_name=callee.name if is_task else None,
         parent=parent,
         parameters=parameters,
-        tags=callee.tags,
-        upstream=[future.task_run_id for future in upstream],
+        recorded=exact,
+        tags=tuple(sorted({*tags, *callee.tags})) if tags else callee.tags,
+        upstream=[future.task_run_id for future in upstream.futures] if upstream else (),
         source=callee.source,
         max_attempts=callee.policy.retries + 1,
+        call_number=number,
     )
+    try:
+        live.callee = callee
+        live.inputs = None if exact is None else ""
+        _take_on(callee, live)
+        if parent is None:
+            host.announce(live)
+    except BaseException as error:
+        settle(live, error)
+        raise
+    return live
+
+
+def _take_on(callee: Callee, live: LiveRun) -> None:
+    """Give a run what its callee says that differs from the run around."""
     if callee.executor is not None:
         live.executor = callee.executor
-    if parent is None:
-        try:
-            host.announce(live)
-        except BaseException as error:
-            settle(live, error)
-            raise
-    return live
+    if callee.persist is not None:
+        live.persist = callee.persist
 
 
 def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_for: Iterable[Any] = ()) -> LiveRun:
@@ -169,11 +174,21 @@ def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_
     return invocation.live
 
 
+def continue_run(callee: Callee, live: LiveRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
+    """Run the next attempt of a run that this process has taken over, in the calling thread; return the run."""
+    __tracebackhide__ = True
+    invocation = Invocation(callee, args, kwargs)
+    invocation.take(live)
+    live.runtime.announce(live)
+    _run(invocation, live.attempt)
+    return live
+
+
 def _run(invocation: Invocation, attempt: int) -> None:
     __tracebackhide__ = True
     try:
         invocation.begin()
-        for future in invocation.upstream:
+        for future in invocation.upstream.futures:
             future.wait()
         perform(invocation, attempt)
     except BaseException as error:
@@ -201,63 +216,14 @@ def perform(invocation: Invocation, attempt: int = 1) -> None:
     """Drive a run whose upstream has ended, from its first call to its closing state."""
     live, callee = invocation.live, invocation.callee
     steps = invocation.steps(attempt)
-    with printing(live) if callee.log_prints else nullcontext():
-        drive(live, steps, _work(invocation), callee.policy.timeout_seconds)
-
-
-def _work(invocation: Invocation) -> Callable[[], Any]:
-    """Return the call itself, with what its submitted tasks need when it ends."""
-    live, fn, args, kwargs = invocation.live, invocation.callee.fn, invocation.args, invocation.kwargs
-    is_flow = invocation.callee.kind == "flow"
-
-    def work() -> Any:
-        __tracebackhide__ = True
-        try:
-            value = fn(*args, **kwargs)
-            if live.submitted:
-                _wait_all(live)
-            return states_of(value) if is_flow else value
-        except Exception:
-            # Prefect's rule for a flow that raises: what runs may end, what has not begun is cancelled.
-            for future in list(live.submitted.values()):
-                if future.state.is_pending():
-                    future.cancel()
-            _wait_all(live)
-            raise
-        except BaseException:
-            _stop_children(live)
-            raise
-
-    return work
-
-
-def _stop_children(live: LiveRun) -> None:
-    """Cancel every open child and give them `_GRACE` seconds to stop."""
-    for child in list(live.children.values()):
-        child.cancel(f"{live.kind} run {live.name!r} was stopped")
-    for future in list(live.submitted.values()):
-        future.wait(_GRACE / max(1, len(live.submitted)))
-
-
-def _wait_all(live: LiveRun) -> None:
-    while live.submitted:
-        for future in list(live.submitted.values()):
-            future.wait()
-            live.submitted.pop(future.task_run_id, None)
-
-
-def states_of(value: Any) -> Any:
-    """Return the states in place of returned futures, so that the final-state rules can judge them."""
-    if isinstance(value, RunFuture):
-        value.wait()
-        return value.state
-    if (
-        isinstance(value, (list, tuple, set, frozenset))
-        and value
-        and all(isinstance(item, (RunFuture, State)) for item in value)
-    ):
-        return [states_of(item) for item in value]
-    return value
+    if callee.quiet:
+        drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
+        return
+    with around(live, callee):
+        drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
+    completed(live, callee)
+    if callee.policy.durable:
+        live.runtime.journal.flush()
 
 
 def hand_out(live: LiveRun, stop: type[BaseException] = Interruption) -> Any:
@@ -268,11 +234,15 @@ def hand_out(live: LiveRun, stop: type[BaseException] = Interruption) -> Any:
     """
     __tracebackhide__ = True
     state = live.state
-    if state.type is StateType.COMPLETED:
-        return state.data
     error = live.last_error
+    if state.type is StateType.COMPLETED:
+        if error is not None and live.parent is not None and live.kind == "task" and isinstance(error, StopFlow):
+            raise error
+        return state.data if type(state.data) is not LazyValue else state.data.load()
     if error is not None and not isinstance(error, (Exception, Interruption)):
         raise error
+    if state.name == "Suspended":
+        raise SuspendRun if live.parent is not None else SuspendedRun(live.id, live.name)
     if live.parent is not None and live.parent.stopping:
         raise stop
     if state.type is StateType.CANCELLED:

@@ -5,39 +5,55 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
 
-from jupyter_wf.core.errors import ParameterError
-from jupyter_wf.engine.calls import Callee
+from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.hooks import Hook, Hooks
+from jupyter_wf.engine.options import check_names, make_callee
 
 __all__ = ["Decorated"]
 
 
 class Decorated:
-    """A decorated function: ``fn`` itself, its ``name``, and what the decorator was given."""
+    """A decorated function: ``fn`` itself, its ``name``, and what the decorator was given.
+
+    ``@thing.on_failure`` (and its like) adds a hook; see `engine.options` for the hooks there are.
+    """
+
+    kind: ClassVar[Literal["task", "flow"]]
+    options_table: ClassVar[type]
 
     fn: Callable[..., Any]
     callee: Callee
     name: str
     description: str | None
+    version: str | None
     retries: int
     timeout_seconds: float | None
+    isasync: bool
+    isgenerator: bool
     _options: dict[str, Any]
 
-    def _set_up(self, callee: Callee, options: Mapping[str, Any]) -> None:
-        """Take over what the decorator was given; ``options`` are the constructor's keyword arguments."""
-        self.fn = callee.fn
+    def _set_up(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        """Take over what the decorator was given. Raises `ParameterError` for options that make no sense."""
+        check_names(options, self.options_table)
+        callee = replace(make_callee(fn, self.kind, options), owner=self)
+        self.fn = fn
         self.callee = callee
         self.name = callee.name
         self._options = dict(options)
+        self.version = options.get("version")
         self.retries = callee.policy.retries
         self.timeout_seconds = callee.policy.timeout_seconds
+        self.isasync = callee.is_async
+        self.isgenerator = callee.yields
         # Not `inspect.getdoc`: for a method it looks through the class, and meets the decorated one itself there.
-        doc = getattr(callee.fn, "__doc__", None)
+        doc = getattr(fn, "__doc__", None)
         given: str | None = options.get("description")
         self.description = inspect.cleandoc(doc) if given is None and doc else given
         wrapper: Any = self
-        functools.update_wrapper(wrapper, callee.fn)
+        functools.update_wrapper(wrapper, fn)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind like a function does, so that methods can be decorated."""
@@ -50,10 +66,43 @@ class Decorated:
 
         Raises `ParameterError` for an option that there is not.
         """
-        unknown = sorted(set(options) - set(self._options))
-        if unknown:
-            raise ParameterError(unknown[0], f"there is no such option; there are {', '.join(sorted(self._options))}")
         return type(self)(self.fn, **{**self._options, **options})  # type: ignore[call-arg]
+
+    def _add_hook(self, name: str, hook: Hook) -> Hook:
+        callee = self.callee
+        if name in ("on_commit", "on_rollback"):
+            hooks = callee.transactional or Hooks({})
+            self.callee = replace(callee, transactional=hooks)
+        else:
+            hooks = callee.hooks or Hooks({})
+            self.callee = replace(callee, hooks=hooks)
+        hooks.lists.setdefault(name, []).append(hook)
+        self._options[name] = list(hooks.lists[name])
+        return hook
+
+    def on_running(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run begins an attempt. Returns the hook: a decorator."""
+        return self._add_hook("on_running", hook)
+
+    def on_completion(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run has completed. Returns the hook: a decorator."""
+        return self._add_hook("on_completion", hook)
+
+    def on_failure(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run has failed for good. Returns the hook: a decorator."""
+        return self._add_hook("on_failure", hook)
+
+    def on_crashed(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run has crashed. Returns the hook: a decorator."""
+        return self._add_hook("on_crashed", hook)
+
+    def on_cancellation(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run was cancelled. Returns the hook: a decorator."""
+        return self._add_hook("on_cancellation", hook)
+
+    def on_late(self, hook: Hook) -> Hook:
+        """Have ``hook(self, run, state)`` called when a run is late. Returns the hook: a decorator."""
+        return self._add_hook("on_late", hook)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jupyter_wf.core.effects import End, Enter, Find, Invoke, Keep, Outcome, Wait
+from jupyter_wf.core.effects import Ask, End, Enter, Find, Invoke, Keep, Outcome, Wait
 from jupyter_wf.core.errors import InvalidTransition, TaskTimeout
 from jupyter_wf.core.lifecycle import Life, describe
-from jupyter_wf.core.states import StateType
+from jupyter_wf.core.signals import Signal
+from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.engine.hooks import awaited, call_hooks, finish
 from jupyter_wf.engine.interrupts import Interruption, Target
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.tracebacks import without_own_frames
 
-__all__ = ["CANCELLED", "drive", "enter", "is_cancellation", "raised", "settle", "stopped", "stored", "time_out"]
+__all__ = [
+    "CANCELLED",
+    "ask",
+    "drive",
+    "enter",
+    "is_cancellation",
+    "judged",
+    "late",
+    "raised",
+    "settle",
+    "stopped",
+    "stored",
+    "time_out",
+]
 
 CANCELLED = Outcome(End.CANCELLED)
 #: Seconds after which a call that has not stopped is interrupted again.
@@ -31,6 +49,7 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
     """
     answer: Outcome | None = None
     around = CURRENT.get()
+    hooks = live.callee.hooks
     try:
         while True:
             try:
@@ -40,12 +59,17 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
             kind = type(effect)
             if kind is Enter:
                 answer = None
-                if not enter(live, effect):  # type: ignore[arg-type]
+                goes_on = enter(live, effect)  # type: ignore[arg-type]
+                if hooks is not None:
+                    finish(live, call_hooks(live, hooks, live.state))
+                if not goes_on:
                     return
             elif kind is Invoke:
                 answer = _invoke(live, call, timeout)
             elif kind is Wait:
                 answer = _wait(live, effect.seconds)  # type: ignore[union-attr]
+            elif kind is Ask:
+                answer = _ask(live, effect)  # type: ignore[arg-type]
             else:
                 answer = stored(live, effect)  # type: ignore[arg-type]
     except BaseException as error:
@@ -64,15 +88,19 @@ def is_cancellation(error: BaseException) -> bool:
 def settle(live: LiveRun, error: BaseException) -> None:
     """Close a run that can't be driven on, and everything below it, however often this is interrupted."""
     cancelled = isinstance(error, (KeyboardInterrupt, Interruption)) or is_cancellation(error)
+    closed = False
     while True:
         try:
             if cancelled:
-                live.close(StateType.CANCELLED, describe(error) or "Cancelled")
+                closed |= live.close(StateType.CANCELLED, describe(error) or "Cancelled")
             else:
-                live.close(StateType.CRASHED, describe(error), error)
-            return
+                closed |= live.close(StateType.CRASHED, describe(error), error)
+            break
         except (KeyboardInterrupt, Interruption):
             continue
+    if closed and live.callee is not None and live.callee.hooks is not None:
+        with suppress(KeyboardInterrupt, Interruption):
+            finish(live, call_hooks(live, live.callee.hooks, live.state))
 
 
 def enter(live: LiveRun, effect: Enter) -> bool:
@@ -80,12 +108,12 @@ def enter(live: LiveRun, effect: Enter) -> bool:
     outcome = effect.outcome
     try:
         if outcome is None:
-            if live.cancel_requested and effect.type is StateType.RUNNING:
+            if live.stop.requested and effect.type is StateType.RUNNING:
                 live.set_state(StateType.CANCELLED)
                 return False
             live.set_state(effect.type, effect.name, effect.message, new_attempt=effect.new_attempt)
         elif outcome.end is End.RETURNED:
-            live.set_state(effect.type, effect.name, effect.message, data=outcome.value)
+            _enter_with_value(live, effect, outcome)
         else:
             error = None if outcome.end is End.CANCELLED else outcome.error
             live.last_error = outcome.error
@@ -100,24 +128,75 @@ def enter(live: LiveRun, effect: Enter) -> bool:
     return True
 
 
+def _enter_with_value(live: LiveRun, effect: Enter, outcome: Outcome) -> None:
+    value, kept = outcome.value, None
+    if outcome.error is not None:
+        live.last_error = outcome.error
+    if live.persist and effect.type is StateType.COMPLETED:
+        keeping = live.callee.keeping
+        kept = keeping.kept(live, value)
+        if not keeping.in_memory:
+            value = keeping.data(live, value, kept)
+    live.set_state(effect.type, effect.name, effect.message, data=value, kept=kept)
+
+
+def late(live: LiveRun, seconds: float) -> None:
+    """Say that a run still goes on so many seconds after it began."""
+    if live.state.type is not StateType.RUNNING:
+        return
+    message = f"still running {seconds:g} s after it began"
+    with suppress(InvalidTransition):
+        live.set_state(StateType.RUNNING, "Late", message)
+        live.log(logging.WARNING, f"late: {message}")
+        if live.callee.hooks is not None:
+            finish(live, call_hooks(live, live.callee.hooks, live.state))
+
+
+def ask(live: LiveRun, effect: Ask) -> Any:
+    """Return what the user's own condition says of a failed attempt: an answer, or what gives it when awaited.
+
+    A condition that raises is logged, and counts as no.
+    """
+    callee, outcome = live.callee, effect.outcome
+    failed = State(type=StateType.FAILED, name="Failed", message=describe(outcome.error), data=outcome.error)
+    try:
+        return callee.condition(callee.owner, live, failed)
+    except Exception as error:
+        live.log(logging.ERROR, f"retry_condition_fn failed, so there is no other attempt: {describe(error)}")
+        return False
+
+
+def judged(effect: Ask, answer: object) -> Outcome | None:
+    """Return the answer as a life takes it: None for yes."""
+    return None if answer else effect.outcome
+
+
+def _ask(live: LiveRun, effect: Ask) -> Outcome | None:
+    answer = ask(live, effect)
+    if inspect.isawaitable(answer):
+        answer = live.runtime.portal.call(awaited, answer)
+    return judged(effect, answer)
+
+
 def stored(live: LiveRun, effect: Find | Keep) -> Outcome | None:
     """Carry out what has to do with stored results."""
     if isinstance(effect, Find):
-        found: Outcome | None = live.results.find(live, effect.key)
+        found: Outcome | None = live.callee.results.find(live, effect.key)
         return found
-    live.results.keep(live, effect.key, effect.value, effect.expiration)
+    live.callee.results.keep(live, effect.key, effect.value, effect.expiration)
     return None
 
 
 def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Outcome:
-    if live.cancel_requested:
+    stopping = live.stop
+    if stopping.requested:
         return CANCELLED
     token = CURRENT.set(live)
     target = Target()
     stop = partial(_fire, live, target)
-    live.cancellers.append(stop)
+    stopping.callbacks.append(stop)
     deadline = None
-    live.timed_out = False
+    stopping.timed_out = False
     try:
         with target:
             if timeout is not None:
@@ -126,6 +205,8 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
         return Outcome(End.RETURNED, value)
     except Interruption as error:
         return stopped(live, timeout, error)
+    except Signal as signal:
+        return signal.outcome()
     except Exception as error:
         return raised(live, timeout, error)
     except BaseException as error:
@@ -134,7 +215,7 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
     finally:
         if deadline is not None:
             live.runtime.deadlines.drop(deadline)
-        live.cancellers.remove(stop)
+        stopping.callbacks.remove(stop)
         CURRENT.reset(token)
 
 
@@ -146,7 +227,7 @@ def _fire(live: LiveRun, target: Target) -> None:
 
 def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:
     """Stop the work of a run whose time is up: what is below it, then, by ``fire``, its own call."""
-    live.timed_out = True
+    live.stop.timed_out = True
     for child in list(live.children.values()):
         child.cancel(f"{live.kind} run {live.name!r} timed out")
     fire()
@@ -154,29 +235,32 @@ def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:
 
 def raised(live: LiveRun, timeout: float | None, error: Exception) -> Outcome:
     """Return the outcome of an ordinary exception: while the run is to stop, the stop is its cause."""
-    if live.timed_out or live.cancel_requested:
+    if live.stop.wanted:
         return stopped(live, timeout, error)
+    error.__traceback__ = without_own_frames(error.__traceback__)
     return Outcome(End.RAISED, None, error)
 
 
 def stopped(live: LiveRun, timeout: float | None, error: BaseException) -> Outcome:
     """Return the outcome of a call that was interrupted: by a cancellation, by its time-out, or from further out."""
-    if live.cancel_requested:
+    if live.stop.requested:
         return CANCELLED
-    if live.timed_out:
-        late = TaskTimeout(f"{live.kind} run {live.name!r}", timeout or 0.0)
-        return Outcome(End.TIMED_OUT, None, late.with_traceback(error.__traceback__))
+    if live.stop.timed_out:
+        why = TaskTimeout(f"{live.kind} run {live.name!r}", timeout or 0.0)
+        return Outcome(End.TIMED_OUT, None, why.with_traceback(without_own_frames(error.__traceback__)))
+    if live.stop.early is not None:
+        return live.stop.early.outcome()
     # A run further out is to stop, in the same thread: this one ends with it.
     return Outcome(End.CANCELLED, None, error)
 
 
 def _wait(live: LiveRun, seconds: float) -> Outcome | None:
     event = threading.Event()
-    live.wake = event.set
+    live.stop.wake = event.set
     try:
-        if not live.cancel_requested:
+        if not live.stop.requested:
             with live.runtime.waiting():
                 event.wait(seconds)
     finally:
-        live.wake = None
-    return CANCELLED if live.cancel_requested else None
+        live.stop.wake = None
+    return CANCELLED if live.stop.requested else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from jupyter_wf.core.states import State
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["RunFuture", "as_completed", "find_futures", "resolve", "wait"]
+__all__ = ["RunFuture", "RunFutureList", "as_completed", "wait"]
 
 R = TypeVar("R")
 
@@ -17,7 +18,7 @@ R = TypeVar("R")
 class RunFuture(Generic[R]):
     """The result-to-be of a submitted task.
 
-    May be passed as an argument to other tasks, also inside lists, tuples, sets and dicts: they wait for it.
+    May be passed as an argument to other tasks, also inside containers, dataclasses and models: they wait for it.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "_done", "_gate", "_run")
@@ -115,36 +116,24 @@ class RunFuture(Generic[R]):
         return f"<RunFuture {self._run.name!r} {self._run.state.name}>"
 
 
-def _inside(value: Any, found: list[RunFuture[Any]], around: tuple[int, ...] = ()) -> None:
-    kind = type(value)
-    if isinstance(value, RunFuture):
-        found.append(value)
-    elif kind in (list, tuple, set, frozenset, dict) and id(value) not in around:
-        # A container may contain itself.
-        around = (*around, id(value))
-        for item in value.values() if kind is dict else value:
-            _inside(item, found, around)
+class RunFutureList(list[RunFuture[R]]):
+    """The futures of mapped calls, in the order of the calls."""
 
+    def wait(self, timeout: float | None = None) -> None:
+        """Return when all have ended, or after ``timeout`` seconds."""
+        wait(self, timeout)
 
-def find_futures(values: Iterable[Any]) -> list[RunFuture[Any]]:
-    """Return the futures among ``values`` and inside their lists, tuples, sets and dicts."""
-    found: list[RunFuture[Any]] = []
-    for value in values:
-        kind = type(value)
-        if kind is RunFuture or kind in (list, tuple, set, frozenset, dict):
-            _inside(value, found)
-    return found
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
+        """Wait for all and return their values in order.
 
-
-def resolve(value: Any) -> Any:
-    """Return ``value`` with its ended futures replaced by their values; containers are rebuilt, never changed."""
-    if isinstance(value, RunFuture):
-        return value.result()
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)(resolve(item) for item in value)
-    if type(value) is dict:
-        return {key: resolve(item) for key, item in value.items()}
-    return value
+        Raises the first exception, in order, of a run that did not complete (it is in its place in the list without
+        ``raise_on_failure``), and `TimeoutError` where they have not all ended ``timeout`` seconds after the call.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        return [
+            future.result(None if until is None else max(0.0, until - time.monotonic()), raise_on_failure)
+            for future in self
+        ]
 
 
 def wait(

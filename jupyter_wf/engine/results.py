@@ -17,7 +17,7 @@ from jupyter_wf.core.lifecycle import Cache
 from jupyter_wf.engine.cache import CacheContext, CachePolicy, KeyFunction, NoCache
 from jupyter_wf.engine.fingerprints import Unhashable
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.store.blobs import Payload, decode, encode
+from jupyter_wf.store.blobs import Payload
 
 __all__ = ["StoredResults", "make_results"]
 
@@ -90,7 +90,7 @@ class StoredResults:
         if found is None:
             return None
         try:
-            value = decode(Payload(found.format, found.data))
+            value = live.runtime.blobs.load(Payload(found.format, found.data))
         except MissingResult as error:
             live.log(logging.WARNING, f"the cached result of run {found.run_id[:8]} is not used: {error}")
             return None
@@ -100,7 +100,7 @@ class StoredResults:
     def keep(self, live: LiveRun, key: str, value: Any, expiration: float | None) -> None:
         """Store ``value`` under ``key``, in the same commit as what the run writes next."""
         try:
-            payload = encode(value)
+            payload = live.runtime.blobs.keep(value, live.callee.keeping.serializer)
         except MissingResult as error:
             live.log(logging.WARNING, f"not cached: {error}")
             return

@@ -5,54 +5,31 @@ from __future__ import annotations
 import json
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from jupyter_wf.core.errors import InvalidTransition
-from jupyter_wf.core.events import LogWritten, RunPatched, StateChanged
-from jupyter_wf.core.lifecycle import describe
-from jupyter_wf.core.models import ProcessInfo, RunError, RunKind
+from jupyter_wf.core.events import Kept, LogWritten, RunPatched, StateChanged
+from jupyter_wf.core.models import Earlier, ProcessInfo, RunError, RunKind
 from jupyter_wf.core.rules import is_allowed
 from jupyter_wf.core.settings import Settings
+from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.interrupts import Deadlines
+from jupyter_wf.engine.stopping import Stopping
+from jupyter_wf.engine.tracebacks import run_error
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.store.base import Journal, Store
+from jupyter_wf.store.blobs import Blobs
 
-__all__ = ["NEW", "Host", "LiveRun", "run_error"]
+__all__ = ["NEW", "Family", "Host", "LiveRun"]
 
 _NO_DATA: Any = object()
 _CANCELLING = State(type=StateType.CANCELLING, name="Cancelling")
 #: What a run is in before its first state, which `Runtime.begin` enters before anybody else sees the run.
 NEW = State(type=StateType.SCHEDULED, name="New")
-_LONGEST_TRACEBACK = 20_000
-_LONGEST_MESSAGE = 2_000
-#: Frames of these are left out of a stored traceback.
-_OURS = tuple(f"jupyter_wf.{part}" for part in ("engine.", "executors.", "tasks", "flows", "ipython.", "notebook."))
-
-
-def run_error(error: BaseException) -> RunError:
-    """Return what is stored of an exception: type name, text, and the traceback without the engine's own frames."""
-    told = traceback.TracebackException(type(error), error, error.__traceback__, limit=-60, compact=True)
-    _drop_own_frames(told, error)
-    try:
-        text = "".join(told.format())
-    except Exception as broken:
-        text = f"<the traceback can't be shown: {type(broken).__name__}>"
-    if len(text) > _LONGEST_TRACEBACK:
-        half = _LONGEST_TRACEBACK // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-    message = describe(error, _LONGEST_MESSAGE).removeprefix(f"{type(error).__name__}: ")
-    return RunError(type=type(error).__name__, message=message, traceback=text)
-
-
-def _drop_own_frames(told: traceback.TracebackException, error: BaseException) -> None:
-    names = [f.f_globals.get("__name__", "") for f, _ in traceback.walk_tb(error.__traceback__)][-60:]
-    kept = [s for s, name in zip(told.stack, names, strict=False) if not name.startswith(_OURS)]
-    if kept:
-        told.stack[:] = kept
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Host(Protocol):
@@ -81,6 +58,10 @@ class Host(Protocol):
         """Return a context in which a pool's thread gives its place to others."""
 
     @property
+    def blobs(self) -> Blobs:
+        """Where values are kept."""
+
+    @property
     def begin(self) -> Callable[..., LiveRun]:
         """What creates a run: `Runtime.begin`."""
 
@@ -88,23 +69,47 @@ class Host(Protocol):
         """Tell listeners that a run begins which has no parent in this process."""
 
 
+class Family:
+    """The runs below a run.
+
+    ``children`` are the open ones by id, ``submitted`` the futures of those that were submitted. ``call_numbers`` count
+    the calls of each task or flow by name. ``earlier`` holds what the attempts before left, by name and call number;
+    ``teardowns`` are the tasks, with arguments, to be called when the run's work has ended, the last one first.
+    """
+
+    __slots__ = ("call_numbers", "children", "earlier", "submitted", "teardowns")
+
+    def __init__(self) -> None:
+        self.children: dict[str, LiveRun] = {}
+        self.submitted: dict[str, Any] = {}
+        self.call_numbers: dict[str, int] = {}
+        self.earlier: dict[tuple[str, int], Earlier] = {}
+        self.teardowns: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def begin_again(self) -> None:
+        """Count the calls anew: a next attempt begins."""
+        self.call_numbers.clear()
+        self.teardowns.clear()
+
+
 class LiveRun:
     """One run that this process owns: it decides the run's transitions and writes them to the journal.
 
-    ``children`` are the open runs below it. All methods may be called from any thread.
+    All methods may be called from any thread. ``callee`` is what is called (`engine.calls.Callee`), None for a run that
+    somebody else drives. ``inputs`` tells its arguments from those of other calls: "" where the recorded parameters do,
+    None where nothing does. ``resume`` is set while the run is paused, and ends the pause.
     """
 
     __slots__ = (
         "__weakref__",
+        "_family",
         "_written",
         "attempt",
-        "call_numbers",
-        "cancel_requested",
-        "cancellers",
-        "children",
+        "callee",
         "executor",
         "flow_name",
         "id",
+        "inputs",
         "kind",
         "last_error",
         "lock",
@@ -114,16 +119,18 @@ class LiveRun:
         "parameters",
         "parent",
         "parent_id",
+        "persist",
         "rerun",
-        "results",
+        "resume",
         "root_id",
         "runtime",
+        "source",
+        "started_at",
         "state",
+        "stop",
         "story",
-        "submitted",
+        "tags",
         "task_name",
-        "timed_out",
-        "wake",
     )
 
     def __init__(
@@ -152,38 +159,88 @@ class LiveRun:
         self.root_id = root_id
         self.attempt = attempt
         self.max_attempts = 1
-        self.state = state
+        self.state = self._written = state
         self.story: list[str] = []
-        self.children: dict[str, LiveRun] = {}
-        self.call_numbers: dict[str, int] = {}
-        self.submitted: dict[str, Any] = {}
-        self.parameters: Mapping[str, Any] = {}
-        self.cancel_requested = False
+        self.parameters: Mapping[str, Any] = _NOTHING
+        self.source: Mapping[str, Any] = _NOTHING
+        self.tags: tuple[str, ...] = ()
+        self.started_at: float | None = None
+        self.stop = Stopping()
         self.last_error: BaseException | None = None
-        self.log_prints = False
-        self.wake: Callable[[], Any] | None = None
-        self.timed_out = False
-        self.executor: Any = None
-        #: Where a cached task's values are found and kept (`engine.results.StoredResults`).
-        self.results: Any = None
+        self.callee: Any = None
+        self.inputs: str | None = None
         self.rerun: Callable[[], Any] | None = None
-        self.cancellers: list[Callable[[], Any]] = []
-        #: One for the whole tree: a run and its children change together.
-        self.lock: threading.RLock = parent.lock if parent is not None else threading.RLock()
-        self._written = state
+        self.resume: Callable[[Any], Any] | None = None
+        self._family: Family | None = None
+        if parent is None:
+            self.log_prints = False
+            self.persist = True
+            self.executor: Any = None
+            #: One for the whole tree: a run and its children change together.
+            self.lock: threading.RLock = threading.RLock()
+        else:
+            self.log_prints = parent.log_prints
+            self.persist = parent.persist
+            self.executor = parent.executor
+            self.lock = parent.lock
 
     def inherit(self, parent: LiveRun) -> None:
-        """Become an open child of ``parent``, with its executor and its wish to have prints logged."""
-        self.log_prints = parent.log_prints
-        self.executor = parent.executor
-        parent.children[self.id] = self
+        """Become an open child of ``parent``."""
+        parent.family.children[self.id] = self
+
+    @property
+    def family(self) -> Family:
+        """The runs below this one."""
+        family = self._family
+        if family is None:
+            family = self._family = Family()
+        return family
+
+    @property
+    def has_family(self) -> bool:
+        """Whether there is, or was, any run below this one."""
+        return self._family is not None
+
+    @property
+    def children(self) -> dict[str, LiveRun]:
+        """The open runs below this one, by id."""
+        return self.family.children
+
+    @property
+    def submitted(self) -> dict[str, Any]:
+        """The futures of the submitted runs below this one that nobody has waited for, by id."""
+        return self.family.submitted
+
+    @property
+    def flow_run(self) -> LiveRun | None:
+        """The flow run that this run belongs to, in this process: the run itself where it is one."""
+        run: LiveRun | None = self
+        while run is not None and run.kind != "flow":
+            run = run.parent
+        return run
+
+    @property
+    def flow_run_id(self) -> str | None:
+        """The id of the flow run that this run belongs to, also where another process owns that."""
+        flow = self.flow_run
+        return flow.id if flow is not None else self.parent_id
+
+    @property
+    def run_count(self) -> int:
+        """The number of the attempt: Prefect's name for it."""
+        return self.attempt
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the run is to be cancelled."""
+        return self.stop.requested
 
     @property
     def stopping(self) -> bool:
         """Whether this run or one that it is part of, in this process, is to stop."""
         run: LiveRun | None = self
         while run is not None:
-            if run.cancel_requested or run.timed_out:
+            if run.stop.wanted:
                 return True
             run = run.parent
         return False
@@ -202,17 +259,21 @@ class LiveRun:
         error: BaseException | RunError | None = None,
         data: Any = _NO_DATA,
         new_attempt: bool = False,
+        kept: Kept | None = None,
     ) -> State:
         """Enter a state and write it to the journal; return it.
 
         ``name`` is the type's own word when None. ``error`` goes into the record; ``data`` (a value or an exception)
-        stays in this process. A terminal state first closes the children that are still open. Raises
+        stays in this process, and ``kept`` is what is stored of a value. A terminal state first closes the children that are still open. Raises
         `InvalidTransition` with the run's story when the table forbids it.
         """
         at = time.time()
-        extra = {} if data is _NO_DATA else {"data": data}
-        new = State(type=type, name=name or type.value.capitalize(), message=message, at=at, **extra)
-        if self.children and new.is_final():
+        word = name or type.value.capitalize()
+        if data is _NO_DATA:
+            new = State(type=type, name=word, message=message, at=at)
+        else:
+            new = State(type=type, name=word, message=message, at=at, data=data)
+        if self._family is not None and self._family.children and new.is_final():
             self.close_children(new.type)
         with self.lock:
             old = self.state
@@ -222,19 +283,21 @@ class LiveRun:
                 self.attempt += 1
             # Memory first, journal second: an interrupt in between is mended by `resync`.
             self.state = new
-            self.story.append(new.name)
-            self._write(new, error)
+            self.story.append(word)
+            self._write(new, error, kept)
+        if type is StateType.RUNNING and self.started_at is None:
+            self.started_at = at
         if self.parent is not None and new.is_closed():
             self.parent.children.pop(self.id, None)
         return new
 
-    def _write(self, new: State, error: BaseException | RunError | None) -> None:
+    def _write(self, new: State, error: BaseException | RunError | None, kept: Kept | None = None) -> None:
         told = None
         if error is not None:
             record = error if isinstance(error, RunError) else run_error(error)
             told = json.dumps({"type": record.type, "message": record.message, "traceback": record.traceback})
         self.runtime.journal.append(
-            StateChanged(self.id, new.at, self.attempt, new.type.value, new.name, new.message, told)
+            StateChanged(self.id, new.at, self.attempt, new.type.value, new.name, new.message, told, kept)
         )
         self._written = new
 
@@ -247,10 +310,11 @@ class LiveRun:
     def close_children(self, why: StateType) -> None:
         """Close every open run below this one: CRASHED where this one crashed, otherwise CANCELLED."""
         type_ = StateType.CRASHED if why is StateType.CRASHED else StateType.CANCELLED
-        while self.children:
-            for child in list(self.children.values()):
+        children = self.children if self._family is not None else None
+        while children:
+            for child in list(children.values()):
                 child.close(type_, f"{self.kind} run {self.name!r} ended first")
-                self.children.pop(child.id, None)
+                children.pop(child.id, None)
 
     def close(self, type: StateType, message: str, error: BaseException | None = None) -> bool:
         """Close the run if it is open, whatever it does; return whether it was.
@@ -282,13 +346,14 @@ class LiveRun:
 
         It is called at once where the cancellation was asked for before.
         """
-        self.cancellers.append(callback)
-        if self.cancel_requested:
+        callbacks = self.stop.callbacks
+        callbacks.append(callback)
+        if self.stop.requested:
             callback()
 
         def remove() -> None:
-            if callback in self.cancellers:
-                self.cancellers.remove(callback)
+            if callback in callbacks:
+                callbacks.remove(callback)
 
         return remove
 
@@ -296,26 +361,30 @@ class LiveRun:
         """Ask the run and everything below it to stop. Returns at once; does nothing when it has ended."""
         if not self.is_open:
             return
-        self.cancel_requested = True
+        self.stop.requested = True
         with self.lock:
             if is_allowed(self.state, _CANCELLING):
                 self.set_state(StateType.CANCELLING, None, reason)
         for child in list(self.children.values()):
             child.cancel(reason)
-        if self.wake is not None:
-            self.wake()
-        for callback in list(self.cancellers):
-            callback()
+        self.stop.tell()
+
+    def stop_early(self, signal: StopFlow) -> None:
+        """End the run COMPLETED, with the signal's value, from a thread that does not run its work."""
+        if self.is_open and not self.stop.wanted:
+            self.stop.early = signal
+            for child in list(self.children.values()):
+                child.cancel(f"{self.kind} run {self.name!r} was stopped early")
+            self.stop.tell()
 
     def begin_again(self) -> None:
         """Forget what stopped the last attempt, before the next one of an ended run."""
-        self.cancel_requested = self.timed_out = False
+        self.stop.forget()
         self.last_error = None
-        self.call_numbers.clear()
 
     def retry_now(self) -> bool:
         """End the wait before the next attempt; return whether the run was waiting."""
-        wake = self.wake
+        wake = self.stop.wake
         if wake is None or self.state.name != "AwaitingRetry":
             return False
         wake()

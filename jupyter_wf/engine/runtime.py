@@ -28,9 +28,11 @@ from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.interrupts import Deadlines, look_at_handler
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
+from jupyter_wf.engine.tracebacks import show_user_frames_first
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.executors.registry import make_executor
 from jupyter_wf.store.base import Journal, Store
+from jupyter_wf.store.blobs import Blobs
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
 
@@ -67,6 +69,7 @@ class Runtime:
         self._exit = ExitStack()
         self._executor: Executor | None = None
         self._portal: Any = None
+        self._blobs: Blobs | None = None
         self._lock = threading.Lock()
         self._registered = False
         self._journal: Journal | None = None
@@ -119,6 +122,13 @@ class Runtime:
                 self._portal = self._exit.enter_context(start_blocking_portal())
             return self._portal
 
+    @property
+    def blobs(self) -> Blobs:
+        """Where values are kept: small ones with their runs, large ones in files."""
+        if self._blobs is None:
+            self._blobs = Blobs(self.settings.results)
+        return self._blobs
+
     def begin(
         self,
         kind: RunKind,
@@ -136,11 +146,14 @@ class Runtime:
         expected: int | None = None,
         max_attempts: int = 1,
         run_id: str | None = None,
+        recorded: str | None = None,
+        call_number: int | None = None,
     ) -> LiveRun:
         """Create a run that this process owns, in state PENDING, and return it.
 
         Without ``parent`` and ``parent_id`` the run is a child of the ambient parent, if there is one, else a root.
-        ``parameters`` are recorded with secrets masked. Where ``name`` is None it is a random one.
+        ``parameters`` are recorded with secrets masked, ``recorded`` is the JSON text of them where the caller has it
+        already. ``call_number`` counts the calls of the same task or flow below the parent. Where ``name`` is None it is a random one.
         """
         if parent is not None:
             parent_id, root_id = parent.id, parent.root_id
@@ -160,14 +173,17 @@ class Runtime:
         )
         live.max_attempts = max_attempts
         live.parameters = parameters or live.parameters
+        live.source = source or live.source
+        live.tags = tuple(tags)
         created = RunCreated(
             ident,
             time.time(),
             kind,
             *(live.name, live.flow_name, task_name, parent_id, live.root_id),
             self.process.id,
-            *(to_json(live.parameters), _json_texts(tags), _json_texts(upstream), _json_object(source)),
-            *(expected, max_attempts),
+            to_json(live.parameters) if recorded is None else recorded,
+            *(_json_texts(live.tags), _json_texts(upstream), _json_object(source)),
+            *(expected, max_attempts, call_number),
         )
         try:
             if parent is not None:
@@ -206,6 +222,8 @@ class Runtime:
         )
         live.story.append(run.state.name)
         live.parameters = run.parameters
+        live.source = run.source
+        live.tags = run.tags
         self._watch(live)
         return live
 
@@ -215,6 +233,8 @@ class Runtime:
             look_at_handler()
             if self.process.role in ("python", "cli", "runner"):
                 _end_orderly_on_sigterm()
+            if self.process.role == "python":
+                show_user_frames_first()
 
     def announce(self, live: LiveRun) -> None:
         """Tell the listeners of `on_root` that a run begins."""

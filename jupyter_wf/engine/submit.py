@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
+from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.calls import Callee, Invocation, perform
+from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.calls import Invocation, perform
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Interruption
@@ -24,7 +26,7 @@ def submit(
 
     Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
     """
-    submission = _Submission(Invocation(callee, args, kwargs, wait_for))
+    submission = _Submission(Invocation(callee, args, kwargs, wait_for, submitted=True))
     try:
         submission.begin()
     except BaseException as error:
@@ -66,7 +68,7 @@ class _Submission:
         self.open_futures = live.runtime.loose if live.parent is None else live.parent.submitted
         self.open_futures[live.id] = self.future
         live.on_cancel(self._cancelled)
-        waited_for = [future for future in self.invocation.upstream if not future.done()]
+        waited_for = [future for future in self.invocation.upstream.futures if not future.done()]
         if not waited_for:
             self._start()
             return
@@ -96,7 +98,7 @@ class _Submission:
     def _work(self) -> None:
         self.started = True
         self.worker = threading.get_ident()
-        if self.live.is_open:
+        if self.live.is_open or self.invocation.earlier is not None:
             try:
                 self.context.run(perform, self.invocation)
             except BaseException as error:
@@ -110,7 +112,7 @@ class _Submission:
         from jupyter_wf.engine.asynchronous import perform_async
 
         self.started = True
-        if self.live.is_open:
+        if self.live.is_open or self.invocation.earlier is not None:
             try:
                 await perform_async(self.invocation)
             except BaseException as error:
@@ -118,7 +120,10 @@ class _Submission:
         self._finish()
 
     def _finish(self) -> None:
-        self.live.cancellers.clear()
+        live = self.live
+        live.stop.callbacks.clear()
+        if type(live.last_error) is StopFlow and (flow := live.flow_run) is not None:
+            flow.stop_early(live.last_error)
         self.future._finish()
         self.open_futures.pop(self.live.id, None)
 

@@ -1,0 +1,72 @@
+"""Tracebacks as users want to see them: their own frames, without those of the engine in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from types import FrameType, TracebackType
+
+from jupyter_wf.core.lifecycle import describe
+from jupyter_wf.core.models import RunError
+
+__all__ = ["FULL_VARIABLE", "is_ours", "run_error", "show_user_frames_first", "without_own_frames"]
+
+#: Set to anything, it leaves the engine's own frames in what a program prints when it ends with an exception.
+FULL_VARIABLE = "JUPYTER_WF_FULL_TRACEBACK"
+
+_LONGEST_TRACEBACK = 20_000
+_LONGEST_MESSAGE = 2_000
+_OURS = tuple(f"jupyter_wf.{part}" for part in ("engine.", "executors.", "tasks", "flows", "ipython.", "notebook."))
+
+
+def is_ours(frame: FrameType) -> bool:
+    """Return whether the frame runs code of the engine, not of the user."""
+    return str(frame.f_globals.get("__name__", "")).startswith(_OURS)
+
+
+def without_own_frames(tb: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without the engine's frames; as it is where there are no others."""
+    kept = []
+    each = tb
+    while each is not None:
+        if not is_ours(each.tb_frame):
+            kept.append(each)
+        each = each.tb_next
+    if not kept:
+        return tb
+    for before, after in zip(kept, [*kept[1:], None], strict=True):
+        before.tb_next = after
+    return kept[0]
+
+
+def run_error(error: BaseException) -> RunError:
+    """Return what is stored of an exception: type name, text, and the traceback without the engine's own frames."""
+    told = traceback.TracebackException(type(error), error, error.__traceback__, limit=-60, compact=True)
+    _drop_own_frames(told, error)
+    try:
+        text = "".join(told.format())
+    except Exception as broken:
+        text = f"<the traceback can't be shown: {type(broken).__name__}>"
+    if len(text) > _LONGEST_TRACEBACK:
+        half = _LONGEST_TRACEBACK // 2
+        text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    message = describe(error, _LONGEST_MESSAGE).removeprefix(f"{type(error).__name__}: ")
+    return RunError(type=type(error).__name__, message=message, traceback=text)
+
+
+def _drop_own_frames(told: traceback.TracebackException, error: BaseException) -> None:
+    ours = [is_ours(frame) for frame, _ in traceback.walk_tb(error.__traceback__)][-60:]
+    kept = [summary for summary, own in zip(told.stack, ours, strict=False) if not own]
+    if kept:
+        told.stack[:] = kept
+
+
+def show_user_frames_first() -> None:
+    """Have a program that ends with an exception print the user's frames only, unless it prints in a way of its own."""
+    if sys.excepthook is sys.__excepthook__ and not os.environ.get(FULL_VARIABLE):
+        sys.excepthook = _print
+
+
+def _print(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, without_own_frames(tb))

@@ -1,0 +1,163 @@
+"""The work of a run: the call itself, with what its submitted tasks and teardowns need when it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jupyter_wf.core.lifecycle import describe
+from jupyter_wf.core.signals import StopFlow, SuspendRun
+from jupyter_wf.core.states import State, StateType
+from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.capture import printing
+from jupyter_wf.engine.drivers import late
+from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.resuming import load_earlier
+from jupyter_wf.engine.runs import LiveRun
+
+if TYPE_CHECKING:
+    from jupyter_wf.engine.calls import Invocation
+
+__all__ = ["around", "completed", "make_work", "next_attempt", "states_of", "stop_children", "teardown_failed"]
+
+#: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
+_GRACE = 0.4
+_DONE = State(type=StateType.COMPLETED, name="Completed", data=None)
+
+
+@contextmanager
+def around(live: LiveRun, callee: Callee) -> Iterator[None]:
+    """What goes on while a run is driven, where its options ask for something: prints are logged, it may become late."""
+    seconds = callee.policy.late_after
+    deadline = None if seconds is None else live.runtime.deadlines.add(seconds, partial(late, live, seconds))
+    try:
+        if callee.log_prints:
+            with printing(live):
+                yield
+        else:
+            yield
+    finally:
+        if deadline is not None:
+            live.runtime.deadlines.drop(deadline)
+
+
+def completed(live: LiveRun, callee: Callee) -> None:
+    """Leave the teardown of a task that has completed with the flow run that it is part of."""
+    teardown, flow = callee.teardown, live.flow_run
+    if teardown is None or teardown is True or flow is None or not live.state.is_completed():
+        return
+    signature = teardown.callee.signature
+    takes_value = signature is None or bool(signature.parameters)
+    flow.family.teardowns.append((teardown, (live.state.result(),) if takes_value else ()))
+
+
+def make_work(invocation: Invocation) -> Callable[[], Any]:
+    """Return the function that does the work of a run, in the calling thread."""
+    live, callee = invocation.live, invocation.callee
+    fn = callee.fn
+    is_flow = callee.kind == "flow"
+    executor = live.executor
+    if invocation.submitted and executor is not None and executor.remote:
+        # Only flows whose tasks run elsewhere need it.
+        from jupyter_wf.engine.remote import send
+
+        fn = partial(send, executor, live, callee)
+
+    def work() -> Any:
+        __tracebackhide__ = True
+        if is_flow:
+            next_attempt(live)
+        try:
+            value = fn(*invocation.args, **invocation.kwargs)
+            if live.has_family:
+                _wait_all(live)
+                _tear_down(live)
+            return states_of(value) if is_flow else value
+        except (Exception, StopFlow):
+            # Prefect's rule for a flow that raises: what runs may end, what has not begun is cancelled.
+            _end_submitted(live)
+            raise
+        except SuspendRun:
+            _wait_all(live)
+            raise
+        except BaseException:
+            stop_children(live)
+            raise
+
+    return work
+
+
+def next_attempt(live: LiveRun) -> None:
+    """Before the work of a flow run: a later attempt goes on with what the earlier ones left."""
+    if live.attempt > 1:
+        live.family.begin_again()
+        load_earlier(live)
+
+
+def _end_submitted(live: LiveRun) -> None:
+    if not live.has_family:
+        return
+    for future in list(live.submitted.values()):
+        if future.state.is_pending():
+            future.cancel()
+    _wait_all(live)
+    _tear_down(live)
+
+
+def stop_children(live: LiveRun) -> None:
+    """Cancel every open child and give them `_GRACE` seconds to stop; then call the teardowns."""
+    if not live.has_family:
+        return
+    for child in list(live.children.values()):
+        child.cancel(f"{live.kind} run {live.name!r} was stopped")
+    for future in list(live.submitted.values()):
+        future.wait(_GRACE / max(1, len(live.submitted)))
+    _tear_down(live)
+
+
+def _wait_all(live: LiveRun) -> None:
+    submitted = live.submitted
+    while submitted:
+        for future in list(submitted.values()):
+            future.wait()
+            submitted.pop(future.task_run_id, None)
+
+
+def _tear_down(live: LiveRun) -> None:
+    """Call the teardowns, the last one first. One that fails is logged: it does not decide the run's state."""
+    teardowns = live.family.teardowns
+    while teardowns:
+        task, args = teardowns.pop()
+        try:
+            if task.callee.is_async:
+                task.submit(*args).wait()
+            else:
+                task(*args, return_state=True)
+        except Exception as error:
+            teardown_failed(live, task.name, error)
+
+
+def teardown_failed(live: LiveRun, name: str, error: Exception) -> None:
+    """Log that a teardown could not be called."""
+    live.log(logging.ERROR, f"the teardown {name!r} failed: {describe(error)}")
+
+
+def states_of(value: Any) -> Any:
+    """Return the states in place of returned futures, so that the final-state rules can judge them.
+
+    The future of a task with ``teardown=True`` does not decide: it counts as completed.
+    """
+    if isinstance(value, RunFuture):
+        value.wait()
+        callee = value.run.callee
+        return _DONE if callee is not None and callee.teardown is True else value.state
+    if (
+        isinstance(value, (list, tuple, set, frozenset))
+        and value
+        and all(isinstance(item, (RunFuture, State)) for item in value)
+    ):
+        return [states_of(item) for item in value]
+    return value
