@@ -163,7 +163,7 @@ def test_results_by_key(store: Store, maker: Maker) -> None:
     first, second = maker.run(), maker.run()
     append = maker.journal.append
     append(ResultStored(first, 1.0, "k", 100.0, "json", b"1"))
-    assert store.find_result("k", 99.0) == StoredResult(run_id=first, format="json", data=b"1")
+    assert store.find_result("k", 99.0) == StoredResult(run_id=first, format="json", data=b"1", expires_at=100.0)
     assert store.find_result("k", 100.0) is None
     assert store.find_result("other", 1.0) is None
     before = store.last_seq()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.models import Limit
 from jupyter_wf.store.shared import LimitStore
+from jupyter_wf.store.sqlite.checks import checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Owners
 from jupyter_wf.store.sqlite.rows import clean
-from jupyter_wf.store.sqlite.runs import checked_integer
 
 __all__ = ["Limits"]
 

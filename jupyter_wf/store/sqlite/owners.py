@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from jupyter_wf.core.models import ProcessInfo, Run
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.store.processes import Liveness
+from jupyter_wf.store.processes import Liveness, is_dead
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.rows import OPEN, PROCESS_COLUMNS, process_from
 
-__all__ = ["Dead", "Owners", "crashed", "crashed_message", "dead_json", "type_expression"]
+__all__ = ["Dead", "Owners", "crashed", "crashed_message", "crashed_state", "dead_json", "type_expression"]
 
 # Jumps from one owner to the next in the index of open runs, however many runs each has.
 _OPEN_OWNERS = f"""
@@ -55,8 +55,11 @@ class Owners:
                 found[process_id] = dead
         return found
 
-    def judge(self, connection: sqlite.Connection, process_id: str | None) -> Dead | None:
-        """Return the facts about a process that is certainly dead; None for nobody, one that lives or is unknown."""
+    def judge(self, connection: sqlite.Connection, process_id: str | None, *, fresh: bool = False) -> Dead | None:
+        """Return the facts about a process that is certainly dead; None for nobody, one that lives or is unknown.
+
+        That it lives may be half a second old, unless a ``fresh`` answer is asked for.
+        """
         if process_id is None:
             return None
         if process_id in self._dead:
@@ -67,7 +70,7 @@ class Owners:
             if row is None:
                 return None
             process = self._known[process_id] = process_from(row)
-        if not self._liveness.is_dead(process):
+        if not (is_dead(process) if fresh else self._liveness.is_dead(process)):
             return None
         row = connection.execute(_LAST_SEEN, (process_id,)).fetchone()
         dead = self._dead[process_id] = Dead(id=process_id, pid=process.pid, last_seen=row[0] if row else 0.0)
@@ -84,9 +87,14 @@ def crashed(run: Run, dead: Mapping[str, Dead]) -> Run:
     owner = dead.get(run.process_id or "")
     if owner is None or run.state.is_closed():
         return run
-    at = max(run.state.at, owner.last_seen)
-    state = State(type=StateType.CRASHED, name="Crashed", message=crashed_message(owner), at=at)
-    return replace(run, state=state, ended_at=at)
+    state = crashed_state(run.state, owner)
+    return replace(run, state=state, ended_at=state.at)
+
+
+def crashed_state(state: State, owner: Dead) -> State:
+    """Return the state in which a run that was left in ``state`` is shown."""
+    at = max(state.at, owner.last_seen)
+    return State(type=StateType.CRASHED, name="Crashed", message=crashed_message(owner), at=at)
 
 
 def dead_json(dead: Mapping[str, Dead]) -> str:

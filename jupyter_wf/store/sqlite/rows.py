@@ -8,26 +8,48 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from jupyter_wf.core.models import Event, LogRecord, ProcessInfo, Request, Run, RunError
+from jupyter_wf.core.models import (
+    Artifact,
+    Earlier,
+    Event,
+    LogRecord,
+    ProcessInfo,
+    Request,
+    Run,
+    RunError,
+    StoredInput,
+    StoredResult,
+    StoredVariable,
+)
 from jupyter_wf.core.states import State, StateType
 
 __all__ = [
+    "ARTIFACT_COLUMNS",
+    "EARLIER_COLUMNS",
     "EVENT_COLUMNS",
+    "INPUT_COLUMNS",
     "LOG_COLUMNS",
     "OPEN",
     "PROCESS_COLUMNS",
     "REQUEST_COLUMNS",
+    "RESULT_COLUMNS",
     "RUN_COLUMNS",
+    "VARIABLE_COLUMNS",
+    "artifact_from",
     "clean",
     "clean_json",
     "cleaned",
+    "earlier_from",
     "event_from",
+    "input_from",
     "log_from",
     "process_from",
     "quote",
     "request_from",
+    "result_from",
     "run_from",
     "state_payload",
+    "variable_from",
 ]
 
 #: The condition of an open run, word for word that of the index ``runs_open``.
@@ -39,8 +61,18 @@ RUN_COLUMNS = (
 )
 EVENT_COLUMNS = "e.seq, e.at, r.id, e.kind, e.payload"
 LOG_COLUMNS = "e.seq, r.id, e.at, e.payload"
-REQUEST_COLUMNS = "id, run_id, kind, created_at, outcome"
+REQUEST_COLUMNS = "id, run_id, kind, created_at, outcome, payload"
 PROCESS_COLUMNS = "id, pid, started, boot_id, pid_namespace, host, role, created_at"
+EARLIER_COLUMNS = (
+    "id, kind, name, flow_name, task_name, call_number, attempt, state_type, state_name, state_message, state_at, "
+    "parameters, code, inputs, result_format, result, process_id"
+)
+RESULT_COLUMNS = "run_id, format, data, expires_at, code, inputs"
+ARTIFACT_COLUMNS = "id, run_id, key, type, description, data, created_at, updated_at"
+VARIABLE_COLUMNS = "name, value, tags, created_at, updated_at"
+INPUT_COLUMNS = "id, run_id, key, value, sender, created_at"
+
+_TYPES = {each.value: each for each in StateType}
 
 #: A JSON string literal of a text, ASCII only.
 quote: Callable[[str], str] = encode_basestring_ascii
@@ -143,7 +175,57 @@ def log_from(row: tuple[Any, ...]) -> LogRecord:
 
 def request_from(row: tuple[Any, ...]) -> Request:
     """Return the request of a row of `REQUEST_COLUMNS`."""
-    return Request(id=row[0], run_id=row[1], kind=row[2], created_at=row[3], outcome=row[4])
+    return Request(id=row[0], run_id=row[1], kind=row[2], created_at=row[3], outcome=row[4], payload=row[5])
+
+
+def earlier_from(row: tuple[Any, ...]) -> Earlier:
+    """Return the child of a row of `EARLIER_COLUMNS`; its owner, the last of them, is no part of it."""
+    return Earlier(
+        id=row[0],
+        kind=row[1],
+        name=row[2],
+        flow_name=row[3],
+        task_name=row[4],
+        call_number=row[5],
+        attempt=row[6],
+        state=State(type=_TYPES[row[7]], name=row[8], message=row[9], at=row[10]),
+        parameters=row[11],
+        code=row[12],
+        inputs=row[13],
+        format=row[14],
+        data=row[15],
+    )
+
+
+def result_from(row: tuple[Any, ...]) -> StoredResult:
+    """Return the result of a row of `RESULT_COLUMNS`."""
+    return StoredResult(run_id=row[0], format=row[1], data=row[2], expires_at=row[3], code=row[4], inputs=row[5])
+
+
+def artifact_from(row: tuple[Any, ...]) -> Artifact:
+    """Return the artifact of a row of `ARTIFACT_COLUMNS`."""
+    return Artifact(
+        id=row[0],
+        run_id=row[1],
+        key=row[2],
+        type=row[3],
+        description=row[4],
+        data=json.loads(row[5]),
+        created_at=row[6],
+        updated_at=row[7],
+    )
+
+
+def variable_from(row: tuple[Any, ...]) -> StoredVariable:
+    """Return the variable of a row of `VARIABLE_COLUMNS`."""
+    return StoredVariable(
+        name=row[0], value=json.loads(row[1]), tags=_decode_list(row[2]), created_at=row[3], updated_at=row[4]
+    )
+
+
+def input_from(row: tuple[Any, ...]) -> StoredInput:
+    """Return the message of a row of `INPUT_COLUMNS`."""
+    return StoredInput(id=row[0], run_id=row[1], key=row[2], value=json.loads(row[3]), sender=row[4], created_at=row[5])
 
 
 def process_from(row: tuple[Any, ...]) -> ProcessInfo:

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from jupyter_wf.core.errors import AmbiguousRunId, InvalidRequest, RunNotFound
-from jupyter_wf.core.models import Progress, Run, RunFilter, RunPage, StoredResult
+from jupyter_wf.core.models import Progress, Run, RunFilter, RunPage
 from jupyter_wf.core.states import TERMINAL_TYPES
+from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed, dead_json, type_expression
 from jupyter_wf.store.sqlite.rows import RUN_COLUMNS, clean, run_from
 
-__all__ = ["RunReader", "checked_id", "checked_integer"]
+__all__ = ["RunReader"]
 
 _KINDS = ("flow", "task", "cell")
 _PREFIX = re.compile(r"[0-9a-fA-F-]{1,36}")
@@ -94,13 +95,6 @@ class RunReader:
             items=tuple(runs), next_cursor=_encode_cursor(runs[-1].created_at, rows[-1][-1]) if more else None
         )
 
-    def find_result(self, key: str, now: float) -> StoredResult | None:
-        """Return the result kept under ``key`` unless it has expired at ``now``."""
-        rows = self._database.rows(
-            "SELECT run_id, format, data FROM results WHERE key = ? AND coalesce(expires_at > ?, 1)", (clean(key), now)
-        )
-        return StoredResult(run_id=rows[0][0], format=rows[0][1], data=rows[0][2]) if rows else None
-
     def _shown(
         self, connection: sqlite.Connection, runs: Sequence[Run], dead: Mapping[str, Dead] | None = None
     ) -> list[Run]:
@@ -127,21 +121,6 @@ class RunReader:
         if run.state.name != "AwaitingRetry" and (run.parent_id is not None or not run.state.is_final()):
             return False
         return self._owners.judge(connection, run.process_id) is None
-
-
-def checked_id(run_id: object) -> str | None:
-    """Return ``run_id``, or None for what no stored run can have as its id."""
-    if not isinstance(run_id, str) or len(run_id) > _LONGEST_TEXT or clean(run_id) != run_id:
-        return None
-    return run_id
-
-
-def checked_integer(name: str, value: object, low: int, high: int) -> int:
-    """Return ``value``. Raises `InvalidRequest` unless it is an int from ``low`` to ``high``."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        shown = value if not isinstance(value, int) or abs(value) < 1 << 64 else "a huge number"
-        raise InvalidRequest(name, shown, f"must be a whole number from {low} to {high}")
-    return value
 
 
 def _count_children(

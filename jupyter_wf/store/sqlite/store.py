@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jupyter_wf.core.models import (
+    Earlier,
     Event,
     LogRecord,
     ProcessInfo,
@@ -22,6 +23,7 @@ from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.limits import Limits
 from jupyter_wf.store.sqlite.owners import Owners
+from jupyter_wf.store.sqlite.results import ResultReader
 from jupyter_wf.store.sqlite.runs import RunReader
 from jupyter_wf.store.sqlite.stream import StreamReader
 from jupyter_wf.store.sqlite.work import Work
@@ -43,6 +45,7 @@ class SqliteStore(Store):
         self._journal = SqliteJournal(self._database, interval=settings.journal_interval, limit=settings.journal_limit)
         owners = Owners()
         self._runs = RunReader(self._database, owners)
+        self._results = ResultReader(self._database, owners)
         self._stream = StreamReader(self._database)
         self._work = Work(self._database, self._journal, owners)
         self._limits = Limits(self._database, self._journal, owners)
@@ -109,9 +112,9 @@ class SqliteStore(Store):
         """Return the calling thread's number of others' commits; it does not wait for the journal."""
         return self._database.data_version()
 
-    def request(self, run_id: str, kind: RequestKind) -> Request:
+    def request(self, run_id: str, kind: RequestKind, payload: str | None = None) -> Request:
         """Write down that somebody wants something of a run."""
-        return self._work.request(run_id, kind)
+        return self._work.request(run_id, kind, payload)
 
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
         """Return unanswered requests."""
@@ -131,6 +134,26 @@ class SqliteStore(Store):
         self._work.claim(run_id, process_id)
         return self._runs.get(run_id)
 
+    def take_over(self, run_id: str, process_id: str) -> Run:
+        """Begin the next attempt of a run in another process."""
+        self._work.take_over(run_id, process_id)
+        return self._runs.get(run_id)
+
+    def earlier(self, run_id: str) -> list[Earlier]:
+        """Return the children of a run with what they left."""
+        self._journal.settle()
+        return self._results.earlier(run_id)
+
+    def run_result(self, run_id: str) -> StoredResult | None:
+        """Return what a run kept."""
+        self._journal.settle()
+        return self._results.of_run(run_id)
+
+    def last_result(self, task: str) -> StoredResult | None:
+        """Return the newest result of a task."""
+        self._journal.settle()
+        return self._results.last(task)
+
     def reap(self, now: float) -> list[str]:
         """Make CRASHED the open runs of dead processes."""
         self._journal.settle()
@@ -139,7 +162,7 @@ class SqliteStore(Store):
     def find_result(self, key: str, now: float) -> StoredResult | None:
         """Return what a run left under ``key``."""
         self._journal.settle()
-        return self._runs.find_result(key, now)
+        return self._results.find(key, now)
 
     def location(self) -> str:
         """Return the path of the file."""

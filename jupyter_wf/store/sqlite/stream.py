@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from jupyter_wf.core.errors import RunNotFound
 from jupyter_wf.core.models import Event, LogRecord
+from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.rows import EVENT_COLUMNS, LOG_COLUMNS, event_from, log_from
-from jupyter_wf.store.sqlite.runs import checked_id, checked_integer
 
 __all__ = ["StreamReader"]
 

@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import astuple
-from typing import NamedTuple
 
-from jupyter_wf.core.errors import InvalidRequest, RunFinished, RunNotFound
+from jupyter_wf.core.errors import InvalidRequest, RunFinished
 from jupyter_wf.core.models import ProcessInfo, Request, RequestKind
-from jupyter_wf.core.states import TERMINAL_TYPES
+from jupyter_wf.store.sqlite.checks import HIGHEST, checked_id, checked_integer, checked_json
+from jupyter_wf.store.sqlite.closing import (
+    STORED_COLUMNS,
+    StoredRun,
+    ask,
+    close,
+    crash,
+    find_above,
+    find_stored,
+    open_below,
+    write_event,
+)
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed_message, dead_json
+from jupyter_wf.store.sqlite.owners import Dead, Owners, dead_json
 from jupyter_wf.store.sqlite.rows import OPEN, PROCESS_COLUMNS, REQUEST_COLUMNS, request_from, state_payload
-from jupyter_wf.store.sqlite.runs import checked_id, checked_integer
 
 __all__ = ["Work"]
 
-_ASKED = {"cancel": "cancelled", "retry": "retried"}
-_RETRIED_TYPES = ("FAILED", "CRASHED", "CANCELLED")
-_TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
+_ASKED = {"cancel": "cancelled", "retry": "retried", "pause": "paused", "resume": "resumed"}
+_ENDED_BADLY = ("FAILED", "CRASHED", "CANCELLED")
 _DONE = "carried out"
-_HIGHEST = (1 << 63) - 1
-_STORED = "n, id, attempt, state_type, state_name, state_at, process_id"
-_DESCENDANTS = f"""
-    WITH RECURSIVE tree(id) AS (
-        SELECT value FROM json_each(?)
-        UNION SELECT child.id FROM tree CROSS JOIN runs child ON child.parent_id = tree.id
-    )
-    SELECT {_STORED} FROM tree CROSS JOIN runs USING (id)
-    WHERE {OPEN} AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY created_at DESC, n DESC"""
-
-
-class _Stored(NamedTuple):
-    n: int
-    id: str
-    attempt: int
-    type: str
-    name: str
-    at: float
-    process_id: str | None
-
-    @property
-    def is_closed(self) -> bool:
-        return self.type in _TERMINAL or self.name == "NotReady"
+_ORPHANED = "the run that started it is gone"
+_NEXT_ATTEMPT = """
+    UPDATE runs SET attempt=?, state_type='SCHEDULED', state_name='Resuming', state_message=NULL, state_at=?,
+        process_id=?, error=NULL, started_at=NULL, ended_at=NULL,
+        code=NULL, inputs=NULL, result_format=NULL, result=NULL
+    WHERE n=?"""
 
 
 class Work:
@@ -57,30 +47,32 @@ class Work:
         self._journal = journal
         self._owners = owners
 
-    def request(self, run_id: str, kind: RequestKind) -> Request:
+    def request(self, run_id: str, kind: RequestKind, payload: str | None) -> Request:
         """Write down what somebody wants of a run, or carry it out where there is nobody to ask."""
         if kind not in _ASKED:
-            raise InvalidRequest("kind", kind, "must be cancel or retry")
+            raise InvalidRequest("kind", kind, "must be cancel, retry, pause or resume")
+        text = None if payload is None else checked_json("payload", payload)
         now = time.time()
 
         def work(connection: sqlite.Connection) -> Request:
-            run = _stored(connection, run_id)
+            run = find_stored(connection, run_id)
             dead = self._owners.judge(connection, run.process_id)
             if kind == "retry":
                 _refuse_retry(run, dead)
-                return _ask(connection, run, kind, now)
-            if run.is_closed or dead is not None:
-                shown = run.name if run.is_closed else "Crashed"
-                raise RunFinished(run.id, shown, _ASKED[kind])
-            if run.process_id is None:
-                return self._cancel_now(connection, run, now)
-            return _ask(connection, run, kind, now)
+            elif run.is_closed or dead is not None:
+                raise RunFinished(run.id, run.name if run.is_closed else "Crashed", _ASKED[kind])
+            elif kind == "cancel":
+                if run.process_id is None:
+                    return self._cancel_now(connection, run, now)
+            else:
+                _refuse_pausing(run, kind)
+            return ask(connection, run, kind, now, text)
 
         return self._journal.run(work)
 
     def requests(self, after: int, process_id: str | None) -> list[Request]:
         """Return unanswered requests with ``id > after``, oldest first."""
-        checked_integer("after", after, 0, _HIGHEST)
+        checked_integer("after", after, 0, HIGHEST)
         columns = ", ".join(f"q.{column}" for column in REQUEST_COLUMNS.split(", "))
         owner = "" if process_id is None else "AND r.process_id = ?"
         rows = self._database.rows(
@@ -92,7 +84,7 @@ class Work:
 
     def answer(self, request_id: int, outcome: str) -> None:
         """Write down what the owner did; the first answer stays."""
-        checked_integer("request", request_id, 1, _HIGHEST)
+        checked_integer("request", request_id, 1, HIGHEST)
 
         def work(connection: sqlite.Connection) -> None:
             connection.execute(
@@ -118,9 +110,8 @@ class Work:
         """Make ``process_id`` the owner of a run that waits for one."""
 
         def work(connection: sqlite.Connection) -> None:
-            if not connection.execute("SELECT 1 FROM processes WHERE id = ?", (process_id,)).fetchall():
-                raise InvalidRequest("process_id", process_id, "register the process before it claims a run")
-            run = _stored(connection, run_id)
+            self._refuse_stranger(connection, process_id)
+            run = find_stored(connection, run_id)
             waits = run.type in ("SCHEDULED", "PENDING") and not run.is_closed
             if not waits or run.process_id not in (None, process_id):
                 name = "claimed by another process" if waits else run.name
@@ -128,6 +119,28 @@ class Work:
             connection.execute("UPDATE runs SET process_id = ? WHERE n = ?", (process_id, run.n))
 
         self._journal.run(work, tells=False)
+
+    def take_over(self, run_id: str, process_id: str) -> None:
+        """Close what the last owner has left, and begin the next attempt in another process."""
+
+        def work(connection: sqlite.Connection) -> None:
+            self._refuse_stranger(connection, process_id)
+            run = find_stored(connection, run_id)
+            now = time.time()
+            # A process that was killed just now must not be believed to live.
+            dead = self._owners.judge(connection, run.process_id, fresh=True)
+            self._refuse_taking_over(connection, run, dead, process_id)
+            closed = self._close_below(connection, [run.id], now)
+            if dead is not None and not run.is_closed:
+                crash(connection, run, {dead.id: dead}, now)
+            _answer_all(connection, [each.id for each in closed], "the process is gone")
+            # Whoever takes over a run that did not end must hear that it is to be cancelled.
+            spared = "" if run.is_closed or dead is not None else "cancel"
+            _answer_all(connection, [run.id], "its next attempt has begun", spared)
+            connection.execute(_NEXT_ATTEMPT, (run.attempt + 1, now, process_id, run.n))
+            write_event(connection, run.n, now, "state", state_payload("SCHEDULED", "Resuming", None, run.attempt + 1))
+
+        self._journal.run(work)
 
     def reap(self, now: float) -> list[str]:
         """Make CRASHED what is shown so, and what waits below it for nobody."""
@@ -137,22 +150,16 @@ class Work:
             if not dead:
                 return []
             rows = connection.execute(
-                f"SELECT {_STORED} FROM runs WHERE {OPEN} AND process_id IN (SELECT value FROM json_each(?)) "
+                f"SELECT {STORED_COLUMNS} FROM runs WHERE {OPEN} AND process_id IN (SELECT value FROM json_each(?)) "
                 "ORDER BY created_at DESC, n DESC",
                 (dead_json(dead),),
             )
-            runs = [_Stored(*row) for row in rows.fetchall()]
-            orphans = [run for run in _descendants(connection, [r.id for r in runs]) if run.process_id is None]
-            for run in orphans:
-                _close(connection, run, "CRASHED", "Crashed", "the run that started it is gone", now)
+            runs = [StoredRun(*row) for row in rows.fetchall()]
+            below = self._close_below(connection, [run.id for run in runs], now, only_orphans=True)
             for run in runs:
-                _crash(connection, run, dead, now)
-            ids = [run.id for run in (*orphans, *runs)]
-            connection.execute(
-                "UPDATE requests SET outcome = 'the process is gone' "
-                "WHERE outcome IS NULL AND run_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(ids),),
-            )
+                crash(connection, run, dead, now)
+            ids = [run.id for run in (*below, *runs)]
+            _answer_all(connection, ids, "the process is gone")
             return ids
 
         # Most looks find nothing: those take no write lock.
@@ -161,38 +168,66 @@ class Work:
                 return []
         return self._journal.run(work)
 
-    def _cancel_now(self, connection: sqlite.Connection, run: _Stored, now: float) -> Request:
+    def _close_below(
+        self, connection: sqlite.Connection, run_ids: list[str], now: float, *, only_orphans: bool = False
+    ) -> list[StoredRun]:
+        """Make CRASHED what is open below the runs and nobody will end, and return it; what is suspended stays so."""
+        closed = []
+        for run in open_below(connection, run_ids):
+            dead = None if only_orphans else self._owners.judge(connection, run.process_id, fresh=True)
+            if dead is not None:
+                crash(connection, run, {dead.id: dead}, now)
+            elif run.process_id is None and not run.is_suspended:
+                close(connection, run, "CRASHED", "Crashed", _ORPHANED, now)
+            else:
+                continue
+            closed.append(run)
+        return closed
+
+    def _refuse_stranger(self, connection: sqlite.Connection, process_id: str) -> None:
+        known = checked_id(process_id) is not None
+        if not known or not connection.execute("SELECT 1 FROM processes WHERE id = ?", (process_id,)).fetchall():
+            raise InvalidRequest("process_id", process_id, "register the process before it owns a run")
+
+    def _refuse_taking_over(
+        self, connection: sqlite.Connection, run: StoredRun, dead: Dead | None, process_id: str
+    ) -> None:
+        """Raise `RunFinished` unless the run's next attempt may begin in ``process_id``."""
+        if run.type == "COMPLETED":
+            raise RunFinished(run.id, run.name, "resumed")
+        if run.is_closed and dead is None and _is_asked_to_retry(connection, run):
+            raise RunFinished(run.id, run.name, "resumed: its owner has been asked to retry it")
+        # Begun again, but not yet under way: an interrupt may have kept the caller from hearing of it.
+        mine = run.name == "Resuming" and run.process_id == process_id
+        waiting = run.type in ("SCHEDULED", "PENDING") and run.process_id is None
+        if not (run.is_closed or dead is not None or run.is_suspended or mine or waiting):
+            raise RunFinished(run.id, run.name, "resumed: a process has it; cancel it first")
+        above = None if run.parent_id is None else find_above(connection, run.parent_id)
+        if above is not None:
+            gone = not above.is_closed and self._owners.judge(connection, above.process_id, fresh=True) is not None
+            if above.is_closed or gone:
+                shown = "Crashed" if gone else above.name
+                raise RunFinished(run.id, run.name, f"resumed alone: run {above.id}, which called it, is {shown}")
+
+    def _cancel_now(self, connection: sqlite.Connection, run: StoredRun, now: float) -> Request:
         """Close a run that nobody owns, and what is below it; owners of what runs below are asked."""
-        for child in _descendants(connection, [run.id]):
+        for child in open_below(connection, [run.id]):
             dead = self._owners.judge(connection, child.process_id)
             if child.process_id is None:
-                _close(connection, child, "CANCELLED", "Cancelled", "its parent was cancelled", now)
+                close(connection, child, "CANCELLED", "Cancelled", "its parent was cancelled", now)
             elif dead is not None:
-                _crash(connection, child, {dead.id: dead}, now)
+                crash(connection, child, {dead.id: dead}, now)
             else:
-                _ask(connection, child, "cancel", now)
-        request = _ask(connection, run, "cancel", now)
-        _close(connection, run, "CANCELLED", "Cancelled", "cancelled before it began", now)
+                ask(connection, child, "cancel", now)
+        request = ask(connection, run, "cancel", now)
+        when = "while it was suspended" if run.is_suspended else "before it began"
+        close(connection, run, "CANCELLED", "Cancelled", f"cancelled {when}", now)
         connection.execute("UPDATE requests SET outcome = ? WHERE id = ?", (_DONE, request.id))
         return Request(id=request.id, run_id=run.id, kind="cancel", created_at=request.created_at, outcome=_DONE)
 
 
-def _stored(connection: sqlite.Connection, run_id: str) -> _Stored:
-    if checked_id(run_id) is not None:
-        row = connection.execute(f"SELECT {_STORED} FROM runs WHERE id = ?", (run_id,)).fetchone()
-        if row is not None:
-            return _Stored(*row)
-    raise RunNotFound(run_id[:100])
-
-
-def _descendants(connection: sqlite.Connection, run_ids: Iterable[str]) -> list[_Stored]:
-    """Return the open runs below the given ones, the youngest first."""
-    ids = json.dumps(list(run_ids))
-    return [_Stored(*row) for row in connection.execute(_DESCENDANTS, (ids, ids)).fetchall()]
-
-
-def _refuse_retry(run: _Stored, dead: Dead | None) -> None:
-    if run.type not in _RETRIED_TYPES and run.name != "AwaitingRetry":
+def _refuse_retry(run: StoredRun, dead: Dead | None) -> None:
+    if run.type not in _ENDED_BADLY and run.name != "AwaitingRetry":
         if dead is not None and not run.is_closed:
             raise RunFinished(run.id, "Crashed", "retried, because the process that ran it is gone; run it again")
         raise RunFinished(run.id, run.name, "retried: only a run that failed, crashed or was cancelled can be")
@@ -200,34 +235,26 @@ def _refuse_retry(run: _Stored, dead: Dead | None) -> None:
         raise RunFinished(run.id, run.name, "retried, because the process that ran it is gone; run it again")
 
 
-def _ask(connection: sqlite.Connection, run: _Stored, kind: RequestKind, now: float) -> Request:
-    """Return the open request of this kind; make it, with its event, where there is none."""
-    row = connection.execute(
-        f"SELECT {REQUEST_COLUMNS} FROM requests WHERE run_id = ? AND kind = ? AND outcome IS NULL", (run.id, kind)
-    ).fetchone()
-    if row is None:
-        row = connection.execute(
-            f"INSERT INTO requests (run_id, kind, created_at) VALUES (?, ?, ?) RETURNING {REQUEST_COLUMNS}",
-            (run.id, kind, now),
-        ).fetchone()
-        _event(connection, run.n, now, "request", json.dumps({"id": row[0], "kind": kind}))
-    return request_from(row)
+def _refuse_pausing(run: StoredRun, kind: str) -> None:
+    """Raise `RunFinished` unless the owner of an open run can pause or resume it."""
+    if kind == "pause":
+        if run.type != "RUNNING" or run.process_id is None:
+            raise RunFinished(run.id, run.name, "paused: only a run that a process is executing can be")
+    elif run.process_id is None and run.type == "PAUSED":
+        raise RunFinished(run.id, run.name, "resumed by its owner, because it has none: take it over")
+    elif run.type != "PAUSED":
+        raise RunFinished(run.id, run.name, "resumed: only a run that is paused can be")
 
 
-def _crash(connection: sqlite.Connection, run: _Stored, dead: Mapping[str, Dead], now: float) -> None:
-    owner = dead[run.process_id or ""]
-    # As it was shown: it ended when its process was last heard of, not when somebody looked.
-    at = min(now, max(run.at, owner.last_seen))
-    _close(connection, run, "CRASHED", "Crashed", crashed_message(owner), at)
+def _is_asked_to_retry(connection: sqlite.Connection, run: StoredRun) -> bool:
+    asked = "SELECT 1 FROM requests WHERE run_id = ? AND kind = 'retry' AND outcome IS NULL"
+    return run.process_id is not None and connection.execute(asked, (run.id,)).fetchone() is not None
 
 
-def _close(connection: sqlite.Connection, run: _Stored, type_: str, name: str, message: str, at: float) -> None:
+def _answer_all(connection: sqlite.Connection, run_ids: list[str], outcome: str, spared: str = "") -> None:
+    """Answer what is open of these runs, but not what is of the kind ``spared``."""
     connection.execute(
-        "UPDATE runs SET state_type=?, state_name=?, state_message=?, state_at=?, ended_at=? WHERE n=?",
-        (type_, name, message, at, at, run.n),
+        "UPDATE requests SET outcome = ? "
+        "WHERE outcome IS NULL AND run_id IN (SELECT value FROM json_each(?)) AND kind <> ?",
+        (outcome, json.dumps(run_ids), spared),
     )
-    _event(connection, run.n, at, "state", state_payload(type_, name, message, run.attempt))
-
-
-def _event(connection: sqlite.Connection, n: int, at: float, kind: str, payload: str) -> None:
-    connection.execute("INSERT INTO events (at, run, kind, payload) VALUES (?, ?, ?, ?)", (at, n, kind, payload))
