@@ -50,8 +50,9 @@ class ThreadPoolTaskRunner(TaskRunner):
 class ProcessPoolTaskRunner(TaskRunner):
     """Submitted tasks run in at most ``max_workers`` processes (one for each processor when None).
 
-    For work that keeps a processor busy, and for calls into C code that have to be stopped: a time-out or a cancellation
-    ends the process. Functions, arguments and values are pickled; what is defined in ``__main__`` or a notebook goes along.
+    For work that keeps a processor busy, and for calls into C code that have to be stopped: a time-out or a
+    cancellation ends the process. Functions, arguments and values are pickled; what is defined in ``__main__`` or a
+    notebook goes along. Tasks that such a task runs itself run in its process, submitted ones on threads of it.
     """
 
     max_workers: int | None = None

@@ -1,8 +1,8 @@
 """Calls of tasks that are executed in another process: how they are sent there, and what they find there.
 
-The process that owns the run goes on deciding its states. Where the call is, a `RemoteRun` stands for the run: log lines
-and prints go back to the owner; what the call itself runs (tasks, flows) becomes children of the run, which the process
-of the call owns. Only then, or for an artifact, does that process open the store.
+The process that owns the run goes on deciding its states. Where the call is, a `RemoteRun` stands for the run: log
+lines and prints go back to the owner; what the call itself runs (tasks, flows) becomes children of the run, which the
+process of the call owns. Only then, or for an artifact, does that process open the store.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jupyter_wf.core.effects import End, Outcome
@@ -70,9 +71,9 @@ class _Ended(Signal):
 def send(executor: Executor, live: LiveRun, callee: Callee, /, *args: Any, **kwargs: Any) -> Any:
     """Have ``executor`` make the call of a synchronous task's function for the run ``live``; return its value.
 
-    Raises what the function raised, with `RemoteTraceback` as its cause; `TypeError` where an argument or the value can't
-    be sent; a `Signal` for every other end, such as a worker that died, whose outcome is the call's. An exception that
-    interrupts the calling thread stops the call.
+    Raises what the function raised, with `RemoteTraceback` as its cause; `TypeError` where an argument or the value
+    can't be sent; a `Signal` for every other end, such as a worker that died, whose outcome is the call's. An exception
+    that interrupts the calling thread stops the call.
     """
     __tracebackhide__ = True
     around = Surroundings(
@@ -92,7 +93,8 @@ def send(executor: Executor, live: LiveRun, callee: Callee, /, *args: Any, **kwa
     raise _Ended(outcome)
 
 
-class Surroundings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Surroundings:
     """Makes a call where it is executed: what `Call.around` is for tasks.
 
     ``run`` is whose call it is; ``role`` and ``home`` are those of the process that owns it.
@@ -153,7 +155,7 @@ def _wait_all(run: RemoteRun) -> None:
 
 
 class _Process:
-    """This process with the role of the owner's, which decides what is shown on a console."""
+    """The process of the call, with the owner's role: that decides what is shown on a console."""
 
     def __init__(self, host: _Host, role: str) -> None:
         self.role = role

@@ -25,9 +25,9 @@ def _no_log(level: int, message: str, logger: str) -> None:
 class Call(NamedTuple):
     """One call of the user's function, for the run ``run_id`` in the tree of ``root_id``.
 
-    ``name`` is the run's, for messages. ``log`` takes the log lines that come from where the call is executed; it may be
-    called on any thread. ``around`` is what is called there in place of the function: it has to be picklable, and makes
-    the surroundings that the function finds (None: the function is called as it is).
+    ``name`` is the run's, for messages. ``log`` takes the log lines that come from where the call is executed; it may
+    be called on any thread. ``around`` is what is called there in place of the function: it has to be picklable, and
+    makes the surroundings that the function finds (None: the function is called as it is).
     """
 
     fn: Callable[..., Any]

@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jupyter_wf
 from jupyter_wf.executors.line import CALL, END, HELLO, LAST, LOG, READY, Line
 
 __all__ = ["INTERRUPT_GRACE", "KILL_GRACE", "TERMINATE_GRACE", "Child", "WorkerDied"]
@@ -25,7 +24,8 @@ TERMINATE_GRACE = 0.5
 #: How long (seconds) the end of a killed process is waited for: one that the kernel holds on to is left to it.
 KILL_GRACE = 5.0
 
-_ROOT = str(Path(jupyter_wf.__file__).parent.parent)
+#: Where a worker finds this package before it has been told its parent's path.
+_ROOT = str(Path(__file__).parents[2])
 _START = "import sys; sys.path.insert(0, {!r}); from jupyter_wf.executors.worker import main; main({})"
 
 
@@ -114,7 +114,7 @@ class Child:
             self._signal(signal.SIGKILL)
 
     def _tick(self) -> None:
-        """Look around while the worker says nothing: has the process ended, is its call to stop?"""
+        """Look, while the worker says nothing, whether the process has ended or its call is to stop."""
         if self._process.poll() is not None:
             raise EOFError("the process has ended")
         self._stop_if_unwanted()

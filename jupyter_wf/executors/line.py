@@ -29,8 +29,8 @@ _SMALL = 1 << 16
 class Line:
     """One end of the line, which owns its file descriptor.
 
-    ``tick`` is called whenever the other end has kept us waiting for `SLICE` seconds; what it raises goes to the caller. Without
-    it the line blocks. One thread receives and one sends at a time.
+    ``tick`` is called whenever the other end has kept us waiting for `SLICE` seconds; what it raises goes to the
+    caller. Without it the line blocks. One thread receives and one sends at a time.
     """
 
     def __init__(self, fd: int, tick: Callable[[], Any] | None = None) -> None:

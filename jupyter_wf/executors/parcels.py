@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 import pickle
-import sys
 import traceback
 from collections.abc import Callable
 from functools import reduce
+from importlib import import_module
 from typing import Any
 
 from jupyter_wf.core.effects import End, Outcome
@@ -30,8 +30,7 @@ Unpacked = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Around | N
 
 def undecorated(module: str, qualname: str) -> Any:
     """Return the function that is decorated under this name. Raises `ImportError` or `AttributeError` without one."""
-    __import__(module)
-    found = reduce(getattr, qualname.split("."), sys.modules[module])
+    found = reduce(getattr, qualname.split("."), import_module(module))
     inner = getattr(found, "fn", None) or getattr(found, "__wrapped__", None)
     return inner or found
 
@@ -70,11 +69,12 @@ def _broken_part(call: Call) -> tuple[str, Any]:
 
 
 def _named(call: Call) -> list[tuple[str, Any]]:
+    arguments: dict[Any, Any]
     try:
-        bound = inspect.signature(call.fn).bind(*call.args, **call.kwargs).arguments.items()
+        arguments = inspect.signature(call.fn).bind(*call.args, **call.kwargs).arguments
     except (TypeError, ValueError):
-        bound = {**dict(enumerate(call.args)), **call.kwargs}.items()  # type: ignore[assignment]
-    return [(f"argument {name!r}", value) for name, value in bound]
+        arguments = {**dict(enumerate(call.args)), **call.kwargs}
+    return [(f"argument {name!r}", value) for name, value in arguments.items()]
 
 
 def unpack_call(payload: bytearray) -> Unpacked:
@@ -115,7 +115,7 @@ def _dumped_error(error: BaseException) -> bytes | None:
 
 
 class _Rebuilt:
-    """Stands for an exception whose constructor takes something else than its ``args``; unpickled it is the exception."""
+    """Pickled in place of an exception whose constructor takes something else than its ``args``."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -136,7 +136,7 @@ def unpack_outcome(payload: bytearray) -> Outcome:
     One that can't be unpickled here is a `RemoteError`, as is a value.
     """
     view = memoryview(payload)
-    if view[:1] == b"v":
+    if payload.startswith(b"v"):
         try:
             return Outcome(End.RETURNED, pickle.loads(view[1:]))
         except Exception as error:

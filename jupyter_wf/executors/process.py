@@ -103,9 +103,9 @@ class ProcessExecutor:
     def run(self, call: Call) -> Outcome:
         """Execute ``call`` in a worker process, wait for its end and return its outcome.
 
-        RAISED with a `TypeError` where an argument or the value can't be pickled, with a `RemoteError` where an exception
-        can't; CRASHED with a `CrashedRun` where the process dies. An exception raised in the calling thread stops the
-        call: SIGINT, SIGTERM and SIGKILL to the worker's process group, in steps of `INTERRUPT_GRACE` and
+        RAISED with a `TypeError` where an argument or the value can't be pickled, with a `RemoteError` where an
+        exception can't; CRASHED with a `CrashedRun` where the process dies. An exception raised in the calling thread
+        stops the call: SIGINT, SIGTERM and SIGKILL to the worker's process group, in steps of `INTERRUPT_GRACE` and
         `TERMINATE_GRACE` seconds. Raises `RuntimeError` after the executor was shut down.
         """
         if self._closed:

@@ -47,7 +47,7 @@ class _Worker:
         signal.signal(signal.SIGINT, self._on_interrupt)
         threading.Thread(target=self._watch, name="jupyter-wf-parent", daemon=True).start()
         self._send(READY)
-        while not self._interrupted:
+        while not self._is_interrupted():
             self._idle.set()
             kind, payload = self._line.receive()
             self._idle.clear()
@@ -57,7 +57,7 @@ class _Worker:
                 outcome = self._outcome(payload)
                 del payload
                 _flush()
-                self._send(LAST if self._interrupted else END, outcome)
+                self._send(LAST if self._is_interrupted() else END, outcome)
 
     def log(self, level: int, message: str, logger: str) -> None:
         """Send a log line of the call; on any thread."""
@@ -93,6 +93,9 @@ class _Worker:
         self._interrupted = True
         if not self._main_sends:
             raise KeyboardInterrupt
+
+    def _is_interrupted(self) -> bool:
+        return self._interrupted
 
     def _watch(self) -> None:
         """Wait for the parent to hang up or to be gone, and see to it that this process ends too."""

@@ -16,6 +16,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
     "jupyter_wf.engine.submit -> jupyter_wf.engine.asynchronous": "only submitted async tasks need it",
+    "jupyter_wf.executors.parcels -> (by name)": "the module of a decorated function, which a pickle refers to",
     "jupyter_wf.executors.parcels -> jupyter_wf.executors.pickling": "40 ms that most workers do not need: cloudpickle",
     "jupyter_wf.executors.registry -> importlib.metadata": "30 ms that nobody needs who uses our own executors",
     "jupyter_wf.executors.registry -> jupyter_wf.executors.process": "most flows never start a process",
