@@ -18,14 +18,17 @@ from jupyter_wf.core.models import (
 )
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
+from jupyter_wf.store.sqlite.artifacts import Artifacts
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
+from jupyter_wf.store.sqlite.inputs import Inputs
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.limits import Limits
 from jupyter_wf.store.sqlite.owners import Owners
 from jupyter_wf.store.sqlite.results import ResultReader
 from jupyter_wf.store.sqlite.runs import RunReader
 from jupyter_wf.store.sqlite.stream import StreamReader
+from jupyter_wf.store.sqlite.variables import Variables
 from jupyter_wf.store.sqlite.work import Work
 
 __all__ = ["SqliteStore"]
@@ -48,7 +51,25 @@ class SqliteStore(Store):
         self._results = ResultReader(self._database, owners)
         self._stream = StreamReader(self._database)
         self._work = Work(self._database, self._journal, owners)
+        self._artifacts = Artifacts(self._database, self._journal)
+        self._variables = Variables(self._database, self._journal)
+        self._inputs = Inputs(self._database, self._journal)
         self._limits = Limits(self._database, self._journal, owners)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The artifacts."""
+        return self._artifacts
+
+    @property
+    def variables(self) -> Variables:
+        """The variables."""
+        return self._variables
+
+    @property
+    def inputs(self) -> Inputs:
+        """The messages to runs."""
+        return self._inputs
 
     @property
     def limits(self) -> Limits:
