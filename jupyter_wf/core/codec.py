@@ -112,7 +112,7 @@ class LogPageJSON(TypedDict):
 
 
 class EventJSON(TypedDict):
-    """One event of the stream; ``kind`` is run, state, log, patch or request."""
+    """One event of the stream; ``kind`` is run, state, log, patch, request or artifact."""
 
     seq: int
     at: str
@@ -133,7 +133,10 @@ class StreamJSON(TypedDict):
 
 
 class RequestJSON(TypedDict):
-    """A request to a run's owner; ``outcome`` is null until the owner has answered."""
+    """A request to a run's owner; ``kind`` is cancel, retry, pause or resume.
+
+    ``outcome`` is null until the owner has answered. What a resume brings along is not shown.
+    """
 
     id: int
     run_id: str

@@ -51,7 +51,8 @@ class Kept(NamedTuple):
 class StateChanged(NamedTuple):
     """A run entered a state. ``error`` is the JSON text of a `RunError`, or None; ``kept`` goes with COMPLETED.
 
-    A run that enters PAUSED as ``Suspended`` has no owner from then on.
+    A run that enters PAUSED as ``Suspended`` has no owner from then on, and only a new attempt leaves that state. What
+    was kept is forgotten when a new attempt begins.
     """
 
     run_id: str
@@ -78,7 +79,7 @@ class RunPatched(NamedTuple):
     """Facts about a run that were not known when it was created.
 
     ``patch`` is the JSON text of an object with any of ``name`` (str), ``expected`` (int), ``source`` (object, merged
-    over the stored one), ``parameters`` (object, replaced).
+    over the stored one), ``parameters`` (object, replaced), ``tags`` (list of str, replaced).
     """
 
     run_id: str
@@ -107,7 +108,8 @@ class ResultStored(NamedTuple):
 class ArtifactWritten(NamedTuple):
     """A run made something to be looked at, or changed it: an artifact with a known id replaces what it was.
 
-    ``data`` is a JSON text, ``description`` Markdown. ``run_id`` is None for one that was made outside any run.
+    ``data`` is a JSON text, ``description`` Markdown. ``run_id`` is None for one that was made outside any run: that
+    makes no event. Whoever changes an artifact, it stays with the run that made it, and the event is that run's.
     """
 
     run_id: str | None

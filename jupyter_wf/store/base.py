@@ -134,7 +134,8 @@ class Store(Protocol):
         A second one while the first is open returns the first. A ``cancel`` of a run which nobody owns yet is carried
         out at once, children included. Raises `RunNotFound`, and `RunFinished` where there is nothing left to cancel
         (a run whose owner is dead is CRASHED), nothing that failed to retry, or nobody left to retry it. A ``pause``
-        is taken for a run that is RUNNING, a ``resume`` for one that is PAUSED and has an owner.
+        is taken for a run that is RUNNING, a ``resume`` for one that is PAUSED; both need an owner who lives. Raises
+        `InvalidRequest` for another kind, and for a payload that is not JSON.
         """
 
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
@@ -156,13 +157,17 @@ class Store(Protocol):
         """Begin the next attempt of a run in the process ``process_id``, and return the run.
 
         It must have ended other than COMPLETED, be CRASHED because its owner is dead, be PAUSED as ``Suspended``, or
-        wait for an owner. In one transaction the run (and what was open below it, which its dead owner can't end any
-        more, as CRASHED) is closed, gets the next attempt number, the state SCHEDULED named ``Resuming``, and the
-        owner. Raises `RunNotFound`, and `RunFinished` where it COMPLETED or somebody else has it.
+        wait for an owner; what is ``Resuming`` may be taken again by the same process, whose first call may have been
+        interrupted. In one transaction the run (and what was open below it, which its dead owner can't end any more, as
+        CRASHED) is closed, gets the next attempt number, the state SCHEDULED named ``Resuming``, and the owner; what
+        the attempt before has kept is forgotten. Of several processes one gets it.
+
+        Raises `RunNotFound`, `InvalidRequest` for a process that is not registered, and `RunFinished` where it
+        COMPLETED, somebody else has it or was asked to retry it, or the run that called it has ended.
         """
 
     def earlier(self, run_id: str) -> list[Earlier]:
-        """Return the direct children of a run with what they left, oldest first."""
+        """Return the direct children of a run with what they left, oldest first; none of a run that is not here."""
 
     def run_result(self, run_id: str) -> StoredResult | None:
         """Return the value that a COMPLETED run kept, None where it kept none. Raises `RunNotFound`."""

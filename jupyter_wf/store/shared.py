@@ -11,7 +11,10 @@ __all__ = ["ArtifactStore", "InputStore", "LimitStore", "VariableStore"]
 
 
 class ArtifactStore(Protocol):
-    """Reads artifacts. They are written by the journal, with the run that makes them (`ArtifactWritten`)."""
+    """Reads artifacts. They are written by the journal, with the run that makes them (`ArtifactWritten`).
+
+    The methods raise `InvalidRequest` for a ``limit`` outside 1 to 1,000.
+    """
 
     def get(self, artifact_id: str) -> Artifact | None:
         """Return the artifact with this id, None where there is none."""
@@ -27,7 +30,11 @@ class ArtifactStore(Protocol):
 
 
 class VariableStore(Protocol):
-    """Named JSON values. Each write is committed when the call returns."""
+    """Named JSON values. Each write is committed when the call returns.
+
+    The methods raise `InvalidRequest` for a name that is not a text of 1 to 255 characters, for a value that is not
+    JSON, and for tags that are not texts. A value comes back as JSON has it: a tuple as a list.
+    """
 
     def get(self, name: str) -> StoredVariable | None:
         """Return the variable, None where there is none."""
@@ -76,7 +83,11 @@ class LimitStore(Protocol):
 
 
 class InputStore(Protocol):
-    """Messages to runs. Each write is committed when the call returns."""
+    """Messages to runs. Each write is committed when the call returns.
+
+    The methods raise `InvalidRequest` for a key or sender that is not a text of 1 to 1,000 characters, and for a value
+    that is not JSON.
+    """
 
     def send(self, run_id: str, key: str, value: Any, *, sender: str | None = None) -> StoredInput:
         """Leave a JSON value for a run. Raises `RunNotFound`."""

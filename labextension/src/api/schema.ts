@@ -6,7 +6,7 @@ export interface ErrorJSON {
   message: string;
 }
 
-/** One event of the stream; ``kind`` is run, state, log, patch or request. */
+/** One event of the stream; ``kind`` is run, state, log, patch, request or artifact. */
 export interface EventJSON {
   seq: number;
   at: string;
@@ -52,7 +52,7 @@ export interface ProgressJSON {
   counts: Record<string, number>;
 }
 
-/** A request to a run's owner; ``outcome`` is null until the owner has answered. */
+/** A request to a run's owner; ``kind`` is cancel, retry, pause or resume. */
 export interface RequestJSON {
   id: number;
   run_id: string;
