@@ -8,6 +8,7 @@ GATES: dict[str, str] = {
     "jupyter_wf -> jupyter_wf.server.app": "the hook of jupyter_server: only a server needs it, and tornado with it",
     "jupyter_wf.cli.app -> (by name)": "a command is loaded when it is used: listing must not wait for running",
     "jupyter_wf.cli.files -> yaml": "only a parameters file in YAML needs it",
+    "jupyter_wf.concurrency.slots -> jupyter_wf.engine.limits_async": "only those who await slots pay for asyncio",
     "jupyter_wf.engine.kinds -> cloudpickle": "only inputs of an unknown kind are hashed by their pickle",
     "jupyter_wf.engine.futures -> asyncio": "only those who await pay for asyncio",
     "jupyter_wf.engine.interrupts -> ctypes": "only a thread that is interrupted needs it, 2 ms",

@@ -12,7 +12,6 @@ from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.models import Limit
 from jupyter_wf.store.shared import LimitStore
 from jupyter_wf.store.sqlite.checks import checked_integer
-from jupyter_wf.store.sqlite.checks import checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
