@@ -48,7 +48,7 @@ def _members(cls: type, own: Any) -> Iterator[Any]:
     members: Any = ()
     made = _MADE
     if issubclass(cls, Enum):
-        members, made = cls.__members__, _MADE + _MADE_OF_ENUMS
+        members, made = cls.__members__, _MADE_OF_ENUMS
     for name in sorted(own):
         value = own[name]
         if name in members or (name.startswith(made) and not _is_written(value, cls)):

@@ -45,11 +45,11 @@ def digest_of(value: Any) -> bytes:
         raise Unhashable(value, "nested too deep") from None
     except Exception as error:
         # Properties and methods of the user's classes may raise anything.
-        raise Unhashable(value, said(error)) from error
+        raise Unhashable(value, _said(error)) from error
     return digest.digest()
 
 
-def said(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """Return an error as one line, also if it can't say itself what it is."""
     try:
         text = " ".join(str(error).split())[:300]

@@ -85,7 +85,8 @@ _SHORT: dict[type, Callable[[Any], str | None]] = {
 def explain(code_before: str | None, inputs_before: str | None, code: str | None, inputs: str | None) -> str:
     """Say what of a task's code and inputs is not what it was, such as ``input 'df' changed``.
 
-    They are given as `code_of` and `inputs_of` return them; None stands for what is not known. Returns ``nothing changed`` where all that is known is equal.
+    They are given as `code_of` and `inputs_of` return them; None stands for what is not known. Returns
+    ``nothing changed`` where all that is known is equal.
     """
     said = []
     if code_before is not None and code is not None and code_before != code:

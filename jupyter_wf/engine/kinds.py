@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import io
-import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -173,7 +172,7 @@ def _twice_pickled(value: Any, error: Exception) -> bytes:
         raise Unhashable(value, f"{type(error).__name__}: {error}") from error
     # A pickle of an unpickled copy shows whether the bytes depend on more than the content.
     for _ in range(2):
-        again = cloudpickle.dumps(pickle.loads(data), protocol=5)
+        again = cloudpickle.dumps(cloudpickle.loads(data), protocol=5)
         if again == data:
             return data
         data = again

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 from collections.abc import Callable, Iterator
 from functools import partial
+from opcode import hasjabs, hasjrel, opmap
+from tokenize import TokenError
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
@@ -58,7 +61,7 @@ def code_of(fn: Callable[..., Any]) -> str:
     written in Python is known by its name. Never raises.
     """
     try:
-        known = _codes.get(id(fn.__code__))  # type: ignore[attr-defined]
+        known = _codes.get(id(fn.__code__))
     except Exception:
         known = None
     if known is not None and "__wrapped__" not in vars(fn):
@@ -112,20 +115,35 @@ def text_of(code: CodeType) -> str:
     instructions = _instructions(code)
     if code.co_name == "<lambda>":
         return instructions
-    try:
-        lines, _ = inspect.getsourcelines(code)
-        indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
-        tree = ast.parse(("if 1:\n" if indent else "") + "".join(lines))
-        block = tree.body[0]
-        node = block.body[0] if isinstance(block, ast.If) else block
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            return instructions
-        first = node.lineno - (2 if indent else 1)
-        if any(_instructions(found) == instructions for found in _compiled(code, node)):
-            return "".join([line.removeprefix(indent).rstrip() + "\n" for line in lines[first:]])
-    except (OSError, TypeError, SyntaxError, ValueError, IndexError, RecursionError):
-        pass
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
+    for cut in (lambda: lines[: _length(code)], lambda: inspect.getblock(lines)):
+        try:
+            text = _checked(code, cut())
+        except (SyntaxError, ValueError, IndexError, RecursionError, TokenError):
+            continue
+        return instructions if text is None else text
     return instructions
+
+
+def _length(code: CodeType) -> int:
+    """Return how many lines a function has, its decorators included and comments at its end left out."""
+    last = max((end or 0 for _, end, _, _ in code.co_positions()), default=0)
+    inner = [_length(const) + const.co_firstlineno for const in code.co_consts if isinstance(const, CodeType)]
+    return max(last + 1, *inner, code.co_firstlineno + 1) - code.co_firstlineno
+
+
+def _checked(code: CodeType, lines: list[str]) -> str | None:
+    """Return the text that begins at the ``def`` of some lines, if these instructions are made of it."""
+    indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
+    block = ast.parse(("if 1:\n" if indent else "") + "".join(lines)).body[0]
+    node = block.body[0] if isinstance(block, ast.If) else block
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return None
+    first = node.lineno - (2 if indent else 1)
+    if _shape(code) not in map(_shape, _compiled(code, node)):
+        return None
+    return "".join([line.removeprefix(indent).rstrip() + "\n" for line in lines[first:]])
 
 
 def _compiled(code: CodeType, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[CodeType]:
@@ -150,6 +168,23 @@ def _compiled(code: CodeType, node: ast.FunctionDef | ast.AsyncFunctionDef) -> I
         inner = [const for each in level for const in each.co_consts if isinstance(const, CodeType)]
         yield from (each for each in inner if each.co_name == code.co_name)
         level = inner
+
+
+#: What differs when a name is known to be a module's: how methods are called, and so how far jumps go.
+_LOOSE = frozenset(opmap.get(name, -1) for name in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_GLOBAL", "LOAD_SUPER_ATTR"))
+_SILENT = frozenset(opmap.get(name, -1) for name in ("CACHE", "PUSH_NULL", "PRECALL", "EXTENDED_ARG", "NOP"))
+_JUMPS = frozenset((*hasjrel, *hasjabs))
+
+
+def _shape(code: CodeType) -> object:
+    """Return what of a function's code does not depend on the rest of its module."""
+    consts = [_shape(c) if isinstance(c, CodeType) else _constant(c) for c in code.co_consts]
+    steps = [
+        -1 if op in _LOOSE else (op, 0 if op in _JUMPS else arg)
+        for op, arg in zip(code.co_code[::2], code.co_code[1::2], strict=True)
+        if op not in _SILENT
+    ]
+    return code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars, code.co_flags, consts, steps
 
 
 def _instructions(code: CodeType) -> str:

@@ -76,8 +76,8 @@ def write(
 ) -> tuple[bool, bytes]:
     """Return ``(True, digest of the file)`` or ``(False, bytes)`` of a value in a format.
 
-    ``data`` is its JSON, if that is known. More than ``limit`` bytes go to a file below ``folder``, if there is one. Raises `Unstorable`, and whatever the
-    value raises when it is taken apart.
+    ``data`` is its JSON, if that is known. More than ``limit`` bytes go to a file below ``folder``, if there is one.
+    Raises `Unstorable`, and whatever the value raises when it is taken apart.
     """
     collector = Collector(folder, limit, largest)
     try:

@@ -68,7 +68,7 @@ def _by_value() -> Callable[..., Any]:
     # 25 ms that values of importable types do not pay.
     import cloudpickle
 
-    class ByValue(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+    class ByValue(cloudpickle.Pickler):  # type: ignore[misc]
         """Cloudpickle's pickler, with classes of ``__main__`` as `class_of_main` reads them."""
 
         def reducer_override(self, obj: Any) -> Any:

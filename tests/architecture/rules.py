@@ -42,7 +42,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "anyio": ("engine", "executors", "services"),
     "anywidget": ("ipython",),
     "click": ("cli",),
-    "cloudpickle": ("store.blobs", "engine", "executors"),
+    "cloudpickle": ("store.pickles", "engine", "executors"),
     "cronsim": ("core.schedules",),
     "dateutil": ("core.schedules",),
     "distributed": ("executors.dask",),
