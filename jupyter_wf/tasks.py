@@ -83,9 +83,9 @@ class Task(Decorated, Generic[P, R]):
     def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> RunFutureList[Any]:
         """Submit one call for each element of the iterable arguments; return the list of their futures at once.
 
-        ``unmapped(value)``, texts, bytes and mappings go to every call as they are. A future is waited for, and its value
-        mapped over. ``return_state=True`` waits, and returns the list of the states. Raises `MappingLengthMismatch`
-        and `MappingMissingIterable`.
+        ``unmapped(value)``, texts, bytes and mappings go to every call as they are. A future is waited for, and its
+        value mapped over. ``return_state=True`` waits, and returns the list of the states. Raises
+        `MappingLengthMismatch` and `MappingMissingIterable`.
         """
         return_state = kwargs.pop("return_state", False)
         recorder = RECORDING.get()

@@ -143,7 +143,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
-    """A value that a run left for later calls: ``format`` says how ``data`` is read; the rest is as in `ResultStored`."""
+    """A value that a run left for later calls; the fields mean what they do in `ResultStored`."""
 
     run_id: str
     format: str

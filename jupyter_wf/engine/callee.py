@@ -24,11 +24,11 @@ __all__ = ["Callee", "bind", "named", "with_executor"]
 class Callee:
     """A function, and how its calls become runs.
 
-    ``owner`` is the `Task` or `Flow`, as hooks get it. ``positional`` are the parameters' names where all are plain ones. ``yields`` tells a generator function.
-    ``make_executor`` gives a flow an executor of its own for one run, ``executor``; None is the process's pool.
-    ``persist`` is whether values are kept, None for as the run around says; ``keeping`` is how. ``transactional`` are
-    the hooks ``on_commit`` and ``on_rollback``; ``teardown`` is what the option of that name was given. ``quiet`` tells
-    that nothing has to be done around the call.
+    ``owner`` is the `Task` or `Flow`, as hooks get it. ``positional`` are the parameters' names where all are plain
+    ones. ``yields`` tells a generator function. ``make_executor`` gives a flow an executor of its own for one run,
+    ``executor``; None is the process's pool. ``persist`` is whether values are kept, None for as the run around says;
+    ``keeping`` is how. ``transactional`` are the hooks ``on_commit`` and ``on_rollback``; ``teardown`` is what the
+    option of that name was given. ``quiet`` tells that nothing has to be done around the call.
     """
 
     fn: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""Functions that users have called when a run enters a state: ``on_running``, ``on_completion``, ``on_failure`` …"""
+"""Functions that users have called when a run enters a state: ``on_running``, ``on_completion`` and their like."""
 
 from __future__ import annotations
 

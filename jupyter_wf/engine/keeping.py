@@ -1,4 +1,4 @@
-"""What a completed run leaves: its value, in the commit of its closing state, for later attempts and other processes."""
+"""What a completed run leaves: its value, in the commit of its closing state, for later attempts and readers."""
 
 from __future__ import annotations
 

@@ -30,15 +30,16 @@ class SharedOptions(TypedDict, total=False):
     """What tasks and flows can be given.
 
     - ``name`` (the function's when None), ``description`` (its docstring), ``version``: shown with the runs
-    - ``retries``: attempts after the first; ``retry_delay_seconds``: a number, a list (one for each retry) or a function
-      from the number of retries to such a list; ``retry_jitter_factor``: spreads each delay d over d·(1 ± factor)
+    - ``retries``: attempts after the first; ``retry_delay_seconds``: a number, a list (one for each retry) or a
+      function from the number of retries to such a list; ``retry_jitter_factor`` spreads each delay d evenly over
+      d·(1 - factor) to d·(1 + factor)
     - ``retry_on``: the exception classes that are tried again; ``retry_condition_fn(task, run, state)``: says whether
     - ``timeout_seconds`` bounds each attempt; ``late_after`` (seconds or a timedelta): when a run that still goes on
       is called late
     - ``log_prints``: what is printed also goes to the run's log
-    - ``persist_result`` (True unless the flow around says otherwise): whether the value is stored, so that later attempts and other
-      processes find it; ``result_serializer``: ``json``, ``pickle``, ``compressed/json`` or ``compressed/pickle``;
-      ``cache_result_in_memory``: False reads the stored value again whenever it is asked for
+    - ``persist_result`` (True unless the flow around says otherwise): whether the value is stored, so that later
+      attempts and other processes find it; ``result_serializer``: ``json``, ``pickle``, ``compressed/json`` or
+      ``compressed/pickle``; ``cache_result_in_memory``: False reads the stored value again when it is asked for
     - ``on_running``, ``on_completion``, ``on_failure``, ``on_crashed``, ``on_cancellation``, ``on_late``: functions of
       (task or flow, run, state), called when a run enters the state
     - ``source``: facts that are stored with each run
@@ -72,8 +73,8 @@ class TaskOptions(SharedOptions, total=False):
 
     - ``tags``: texts, shown with the runs; a limit named ``tag:<tag>`` bounds how many run at the same time
     - ``task_run_name``: a template with the parameters' names, or a function that returns the name
-    - ``cache_policy`` (see `jupyter_wf.cache_policies`) or ``cache_key_fn(context, parameters)``, ``cache_expiration`` (a timedelta, or
-      seconds), ``refresh_cache``: when a stored value stands for the call
+    - ``cache_policy`` (see `jupyter_wf.cache_policies`) or ``cache_key_fn(context, parameters)``, ``cache_expiration``
+      (a timedelta, or seconds), ``refresh_cache``: when a stored value stands for the call
     - ``result_storage_key``: a template of the key under which the value can be looked up
     - ``trigger``: when the task is called, given how the runs before it ended (see `jupyter_wf.core.triggers`)
     - ``teardown``: True for a task that runs whatever happened and does not decide the flow's state; or a task that is

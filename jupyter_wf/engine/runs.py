@@ -264,8 +264,8 @@ class LiveRun:
         """Enter a state and write it to the journal; return it.
 
         ``name`` is the type's own word when None. ``error`` goes into the record; ``data`` (a value or an exception)
-        stays in this process, and ``kept`` is what is stored of a value. A terminal state first closes the children that are still open. Raises
-        `InvalidTransition` with the run's story when the table forbids it.
+        stays in this process, and ``kept`` is what is stored of a value. A terminal state first closes the children
+        that are still open. Raises `InvalidTransition` with the run's story when the table forbids it.
         """
         at = time.time()
         word = name or type.value.capitalize()

@@ -152,8 +152,9 @@ class Runtime:
         """Create a run that this process owns, in state PENDING, and return it.
 
         Without ``parent`` and ``parent_id`` the run is a child of the ambient parent, if there is one, else a root.
-        ``parameters`` are recorded with secrets masked, ``recorded`` is the JSON text of them where the caller has it
-        already. ``call_number`` counts the calls of the same task or flow below the parent. Where ``name`` is None it is a random one.
+        ``parameters`` are recorded with secrets masked; ``recorded`` is the JSON text of them where the caller has it
+        already. ``call_number`` counts the calls of the same task or flow below the parent. Where ``name`` is None it
+        is a random one.
         """
         if parent is not None:
             parent_id, root_id = parent.id, parent.root_id

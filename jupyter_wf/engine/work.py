@@ -30,7 +30,7 @@ _DONE = State(type=StateType.COMPLETED, name="Completed", data=None)
 
 @contextmanager
 def around(live: LiveRun, callee: Callee) -> Iterator[None]:
-    """What goes on while a run is driven, where its options ask for something: prints are logged, it may become late."""
+    """While the block drives a run: its prints are logged, and it may become late, where its options ask for it."""
     seconds = callee.policy.late_after
     deadline = None if seconds is None else live.runtime.deadlines.add(seconds, partial(late, live, seconds))
     try:
