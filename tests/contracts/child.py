@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jupyter_wf.core.errors import RunFinished
 from jupyter_wf.core.events import LogWritten
 from jupyter_wf.core.settings import Settings
 from tests.contracts.stores import FACTORIES, Maker
@@ -52,6 +53,14 @@ class Commands:
                 index += 1
             self.maker.journal.flush(30)
             say(index)
+
+    def take_over(self, run_id: str) -> Any:
+        """Take a run over; say its attempt and state, or why not."""
+        try:
+            run = self.store.take_over(run_id, self.maker.process.id)
+        except RunFinished as error:
+            return str(error)
+        return [run.attempt, run.state.name]
 
     def fork(self) -> dict[str, Any]:
         """Fork in the midst of writing; the child writes by the inherited store, and the parent goes on."""

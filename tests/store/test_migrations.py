@@ -21,7 +21,7 @@ def version(path: Path) -> int:
 
 
 def add_step(monkeypatch: pytest.MonkeyPatch, step: Any) -> None:
-    steps = [*migrations._STEPS, ("0002_more", step)]
+    steps = [*migrations._STEPS, ("9999_more", step)]
     monkeypatch.setattr(migrations, "_STEPS", steps)
     monkeypatch.setattr("jupyter_wf.store.sqlite.database.SCHEMA_VERSION", len(steps))
 
@@ -46,7 +46,7 @@ def test_an_older_file_gets_the_steps_that_it_lacks(old: Settings, monkeypatch: 
     applied = [row[0] for row in connection.execute("SELECT name FROM _sqlite_migrations")]
     connection.close()
     assert "extra" in columns
-    assert applied == [name for name, _ in migrations._STEPS] and applied[-1] == "0002_more"
+    assert applied == [name for name, _ in migrations._STEPS] and applied[-1] == "9999_more"
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(old: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,6 +239,8 @@ class _Writing:
 
 
 def _result_values(result: ResultStored) -> tuple[object, ...]:
+    if type(result.data) is not bytes:
+        raise TypeError(f"a result is bytes, not {result.data!r:.80}")
     return (
         clean(result.key),
         result.run_id,

@@ -90,6 +90,8 @@ class BatchedRun:
         if kept is None:
             return _NOTHING
         inputs = kept.inputs
+        if type(kept.data) is not bytes:
+            raise TypeError(f"what a run keeps is bytes, not {kept.data!r:.80}")
         return cleaned(kept.code), None if inputs is None else clean_json(inputs), kept.format, kept.data
 
     def refuses(self, attempt: int) -> str | None:
