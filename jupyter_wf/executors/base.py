@@ -64,8 +64,7 @@ class Executor(Protocol):
         """Execute ``call``, wait for its end and return its outcome; called on any thread.
 
         Whatever the function raises is part of the outcome. An exception that is raised in the calling thread
-        meanwhile, to interrupt it, stops the call, wherever it is executed, and goes on to the caller. Raises
-        `RuntimeError` after the executor was shut down.
+        meanwhile, to interrupt it, stops the call, wherever it is executed, and goes on to the caller.
         """
 
     def waiting(self) -> AbstractContextManager[None]:

@@ -18,11 +18,17 @@ class InlineExecutor:
     name = "inline"
     remote = False
 
+    def __init__(self) -> None:
+        self._closed = False
+
     def start(self, exit_stack: ExitStack) -> None:
-        """Nothing has to be made ready."""
+        """Register the shutdown; nothing has to be made ready."""
+        exit_stack.callback(self._shut_down)
 
     def spawn(self, work: Callable[[], Any]) -> None:
         """Do ``work`` now."""
+        if self._closed:
+            raise RuntimeError("the inline executor has been shut down")
         work()
 
     def run(self, call: Call) -> Outcome:
@@ -32,3 +38,6 @@ class InlineExecutor:
     def waiting(self) -> AbstractContextManager[None]:
         """Nobody else could work meanwhile."""
         return nullcontext()
+
+    def _shut_down(self) -> None:
+        self._closed = True
