@@ -29,6 +29,7 @@ __all__ = [
     "RemoteTraceback",
     "RunFinished",
     "RunNotFound",
+    "SecretNotFound",
     "StoreError",
     "SuspendedRun",
     "TargetError",
@@ -187,6 +188,14 @@ class AcquireConcurrencySlotTimeoutError(JupyterWfError, TimeoutError):
         self.seconds = seconds
 
 
+class SecretNotFound(JupyterWfError, ValueError):
+    """No secret has this name."""
+
+    def __init__(self, name: str, variable: str, trouble: str) -> None:
+        super().__init__(f"there is no secret {name!r}: neither {variable} nor {name} is in the environment; {trouble}")
+        self.name = name
+
+
 class UnfinishedRun(JupyterWfError):
     """The result of a run was asked for before the run ended."""
 
@@ -295,6 +304,7 @@ class DatabaseTooNew(StoreError):
 #: Which HTTP status answers which error. The first class that fits wins.
 HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RunNotFound, 404),
+    (SecretNotFound, 404),
     (AmbiguousRunId, 409),
     (RunFinished, 409),
     (InvalidTransition, 409),

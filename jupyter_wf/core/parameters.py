@@ -43,7 +43,14 @@ def recordable(value: Any, depth: int = 0) -> Any:
         return [*items, f"… ({len(value)} items)"] if len(value) > _MOST_ITEMS else items
     if depth < _DEEPEST and type(value) is dict:
         return _mapping(value, depth)
+    if _hides(type(value)):
+        return MASK
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _hides(kind: type) -> bool:
+    """Return whether values of a type are secrets: our own (`jupyter_wf.secrets`), and pydantic's kinds."""
+    return hasattr(kind, "__jupyter_wf_secret__") or hasattr(kind, "get_secret_value")
 
 
 def _mapping(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
