@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_wf.core.errors import RunFinished
-from jupyter_wf.core.events import LogWritten
+from jupyter_wf.core.events import ArtifactWritten, LogWritten
+from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.settings import Settings
 from tests.contracts.stores import FACTORIES, Maker
 
@@ -53,6 +54,16 @@ class Commands:
                 index += 1
             self.maker.journal.flush(30)
             say(index)
+
+    def share(self, run_id: str) -> str:
+        """Write an artifact, a variable and a message that hold this pid; say the artifact's id."""
+        artifact_id = new_id()
+        data = json.dumps({"from": os.getpid()})
+        self.maker.journal.append(ArtifactWritten(run_id, time.time(), artifact_id, None, "markdown", None, data))
+        self.maker.journal.flush(30)
+        self.store.variables.set("shared", os.getpid())
+        self.store.inputs.send(run_id, "k", os.getpid())
+        return artifact_id
 
     def take_over(self, run_id: str) -> Any:
         """Take a run over; say its attempt and state, or why not."""
