@@ -20,6 +20,7 @@ __all__ = ["FlowGraph", "Node"]
 _MOST = 150
 _MOST_LINES = 200
 _LONGEST = 32
+_TAIL = 8
 _FONT = 12
 _CHARACTER = 7.0
 _PADDING = 12
@@ -272,11 +273,13 @@ def _columns(text: str) -> int:
 
 
 def _cut(text: str) -> str:
+    """Return the text, without its middle where it is long: calls of one task differ at the end."""
     if _columns(text) <= _LONGEST:
         return text
-    while _columns(text) >= _LONGEST:
-        text = text[: len(text) - 1 - max(0, len(text) - 2 * _LONGEST)]
-    return f"{text}…"
+    end, begin = text[-_TAIL:], text[: _LONGEST - _TAIL]
+    while _columns(begin) + _columns(end) >= _LONGEST:
+        begin = begin[:-1]
+    return f"{begin}…{end}"
 
 
 def _width(label: str) -> float:

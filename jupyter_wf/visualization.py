@@ -340,6 +340,16 @@ def _parts(value: Any) -> list[Any]:
     return []
 
 
+class _Digit(int):
+    """A small number that is an object of its own; Python has each of them once only."""
+
+
+class _Letter(str):
+    """A text of one character, or none, that is an object of its own."""
+
+    __slots__ = ()
+
+
 def _twin(value: Any) -> Any:
     """Return an equal value that is another object, items of a list and the like included; itself where it can't."""
     kind = type(value)
@@ -347,6 +357,10 @@ def _twin(value: Any) -> Any:
         return {key: _twin(item) for key, item in value.items()}
     if kind in _CONTAINERS:
         return kind(map(_twin, value))
+    if kind is str and len(value) <= 1:
+        return _Letter(value)
+    if kind is int and -5 <= value <= 256:
+        return _Digit(value)
     if kind is str:
         return value.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")
     if kind is int:
@@ -362,8 +376,8 @@ def _twin(value: Any) -> Any:
 
 
 def _is_everywhere(value: Any) -> bool:
-    small = isinstance(value, int) and -5 <= value <= 256
-    return isinstance(value, _EVERYWHERE) or small or (isinstance(value, str | bytes | tuple) and len(value) <= 1)
+    small = type(value) is int and -5 <= value <= 256
+    return isinstance(value, _EVERYWHERE) or small or (type(value) in (str, bytes, tuple) and len(value) <= 1)
 
 
 def _length(values: Iterable[Any]) -> int | None:

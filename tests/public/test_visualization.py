@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -156,6 +157,21 @@ def test_a_given_value_of_any_kind_is_equal_and_followed(value: Any) -> None:
         transform([second])
 
     assert edges(drawn(etl)) == ["step-0 > load-0", "other-0 > transform-0"]
+
+
+def test_small_given_values_are_followed_and_still_values() -> None:
+    numbers = Step("numbers", returns={"a": 1, "b": [2], "c": "x"})
+
+    def etl() -> None:
+        got = numbers()
+        assert got == {"a": 1, "b": [2], "c": "x"} and list(range(got["a"])) == [0]
+        assert f"{got['a']}{got['c']}" == "1x" and json.dumps(got) == '{"a": 1, "b": [2], "c": "x"}'
+        load(got["a"])
+        load(got["b"])
+        load(got["c"])
+        load(1, 2, "x")
+
+    assert edges(drawn(etl)) == ["numbers-0 > load-0", "numbers-0 > load-1", "numbers-0 > load-2"]
 
 
 def test_a_given_value_that_cannot_be_copied() -> None:
@@ -372,7 +388,7 @@ def test_names_of_others_are_shown_as_text() -> None:
     root = ElementTree.fromstring(svg.encode())
     assert "<script" not in svg and "\x00" not in svg
     (text, _) = [element.text or "" for element in root.iter(f"{SVG}text")]
-    assert text.startswith("<script>") and text.endswith("…") and len(text) < 40
+    assert text.startswith("<script>") and text.endswith("…長い名前長い名前") and len(text) < 40
     titles = [element.text or "" for element in root.iter(f"{SVG}title")]
     assert any("長い名前" * 20 in title for title in titles)
     mermaid = graph.to_mermaid()
