@@ -44,11 +44,12 @@ class Flow(Decorated, Generic[P, R]):
         committed. Raises what the function raised, `TaskTimeout` or `CancelledRun`.
         """
         __tracebackhide__ = True
+        if RECORDING.get() is not None:
+            return self._record(args, kwargs, "call")
         wait_for = kwargs.pop("wait_for", None) or ()
         return_state = kwargs.pop("return_state", False)
-        recorder = RECORDING.get()
-        if recorder is not None:
-            return recorder.flow(self, args, kwargs, wait_for)
+        if self.callee.yields and not return_state:
+            return self._iterate(args, kwargs, wait_for)
         if self.callee.is_async:
             return _awaited(self.callee, args, kwargs, wait_for, return_state)
         with ExitStack() as stack:

@@ -50,12 +50,13 @@ class Task(Decorated, Generic[P, R]):
         raised, `TaskTimeout`, `CancelledRun`, or `UpstreamFailed` where an argument's task did not complete.
         """
         __tracebackhide__ = True
+        if RECORDING.get() is not None:
+            return self._record(args, kwargs, "call")
         wait_for = kwargs.pop("wait_for", None) or ()
         return_state = kwargs.pop("return_state", False)
-        recorder = RECORDING.get()
-        if recorder is not None:
-            return recorder.task(self, args, kwargs, wait_for)
         callee = self.callee
+        if callee.yields and not return_state:
+            return self._iterate(args, kwargs, wait_for)
         if callee.is_async:
             # Only async tasks pay for asyncio.
             from jupyter_wf.engine.asynchronous import call_async
@@ -70,10 +71,9 @@ class Task(Decorated, Generic[P, R]):
         Futures among the arguments, also inside containers, dataclasses and models, are waited for and become edges of
         the run graph; ``wait_for`` adds edges without arguments. ``return_state=True`` waits, and returns the state.
         """
+        if RECORDING.get() is not None:
+            return self._record(args, {**kwargs, "wait_for": wait_for}, "submit")  # type: ignore[no-any-return]
         return_state = kwargs.pop("return_state", False)
-        recorder = RECORDING.get()
-        if recorder is not None:
-            return recorder.submitted(self, args, kwargs, wait_for or ())  # type: ignore[no-any-return]
         future: RunFuture[Any] = submit(self.callee, args, kwargs, wait_for=wait_for or ())
         if return_state:
             future.wait()
@@ -87,10 +87,9 @@ class Task(Decorated, Generic[P, R]):
         value mapped over. ``return_state=True`` waits, and returns the list of the states. Raises
         `MappingLengthMismatch` and `MappingMissingIterable`.
         """
+        if RECORDING.get() is not None:
+            return self._record(args, {**kwargs, "wait_for": wait_for}, "map")  # type: ignore[no-any-return]
         return_state = kwargs.pop("return_state", False)
-        recorder = RECORDING.get()
-        if recorder is not None:
-            return recorder.mapped(self, args, kwargs, wait_for or ())  # type: ignore[no-any-return]
         futures = map_calls(self.callee, args, kwargs, wait_for=wait_for or ())
         if return_state:
             futures.wait()

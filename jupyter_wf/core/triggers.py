@@ -71,7 +71,7 @@ _RULES: dict[str, Callable[[_Tally], Ready]] = {
 TRIGGERS = tuple(_RULES)
 
 
-def make_trigger(rule: str | None) -> str:
+def make_trigger(rule: object) -> str:
     """Return the rule's name, ``all_success`` for None. Raises `ParameterError` for one that there is not."""
     if rule is None:
         return "all_success"

@@ -22,7 +22,7 @@ class Annotation(Generic[T]):
         return self.value
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and bool(self.value == other.value)  # type: ignore[attr-defined]
+        return type(other) is type(self) and bool(self.value == other.value)
 
     def __hash__(self) -> int:
         return hash((type(self), self.value))

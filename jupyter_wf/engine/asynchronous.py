@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
-from jupyter_wf.core.effects import Ask, End, Enter, Invoke, Outcome, Wait
+from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Outcome, Wait
 from jupyter_wf.core.lifecycle import Life
 from jupyter_wf.core.signals import Signal, SuspendRun
 from jupyter_wf.engine.callee import Callee
@@ -19,7 +20,7 @@ from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.work import around, completed, next_attempt, states_of, teardown_failed
 
-__all__ = ["call_async", "continue_async", "drive_async", "perform_async"]
+__all__ = ["call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
 
 
 async def call_async(
@@ -82,13 +83,14 @@ async def perform_async(invocation: Invocation, attempt: int = 1) -> None:
 
 def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
     live, callee = invocation.live, invocation.callee
+    fn = partial(_listed, callee.fn) if callee.yields else callee.fn
 
     async def work() -> Any:
         __tracebackhide__ = True
         if callee.kind == "flow" and live.attempt > 1:
             await asyncio.to_thread(next_attempt, live)
         try:
-            value = await callee.fn(*invocation.args, **invocation.kwargs)
+            value = await fn(*invocation.args, **invocation.kwargs)
             if live.has_family:
                 await _wait_all(live)
                 await _tear_down(live)
@@ -104,6 +106,10 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
             raise
 
     return work
+
+
+async def _listed(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+    return [item async for item in fn(*args, **kwargs)]
 
 
 async def _wait_all(live: LiveRun) -> None:
@@ -130,35 +136,40 @@ async def drive_async(live: LiveRun, steps: Life, call: Callable[[], Awaitable[A
     """Do as `drive` does, in the running event loop, with an awaitable ``call``."""
     answer: Outcome | None = None
     around = CURRENT.get()
-    hooks = live.callee.hooks
     try:
         while True:
             try:
                 effect = steps.send(answer)
             except StopIteration:
                 return
-            kind = type(effect)
-            if kind is Enter:
-                answer = None
-                goes_on = enter(live, effect)  # type: ignore[arg-type]
-                if hooks is not None:
-                    for each in call_hooks(live, hooks, live.state):
-                        await each
-                if not goes_on:
-                    return
-            elif kind is Invoke:
+            if effect is INVOKE:
                 answer = await _invoke_async(live, call, timeout)
-            elif kind is Wait:
-                answer = await _wait_async(live, effect.seconds)  # type: ignore[union-attr]
-            elif kind is Ask:
-                said = ask(live, effect)  # type: ignore[arg-type]
-                answer = judged(effect, await said if inspect.isawaitable(said) else said)  # type: ignore[arg-type]
-            else:
-                answer = stored(live, effect)  # type: ignore[arg-type]
+                continue
+            goes_on, answer = await carry_out_async(live, effect)
+            if not goes_on:
+                return
     except BaseException as error:
         CURRENT.set(around)
         settle(live, error)
         raise
+
+
+async def carry_out_async(live: LiveRun, effect: Effect) -> tuple[bool, Outcome | None]:
+    """Do as `carry_out` does, awaiting what there is to wait for."""
+    kind = type(effect)
+    if kind is Enter:
+        goes_on = enter(live, effect)  # type: ignore[arg-type]
+        hooks = live.callee.hooks
+        if hooks is not None:
+            for each in call_hooks(live, hooks, live.state):
+                await each
+        return goes_on, None
+    if kind is Wait:
+        return True, await _wait_async(live, effect.seconds)  # type: ignore[union-attr]
+    if kind is Ask:
+        said = ask(live, effect)  # type: ignore[arg-type]
+        return True, judged(effect, await said if inspect.isawaitable(said) else said)  # type: ignore[arg-type]
+    return True, stored(live, effect)  # type: ignore[arg-type]
 
 
 async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeout: float | None) -> Outcome:

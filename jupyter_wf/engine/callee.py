@@ -99,7 +99,7 @@ def named(callee: Callee, arguments: Mapping[str, Any]) -> str | None:
         except (LookupError, AttributeError, ValueError, TypeError) as error:
             raise ParameterError(option, f"{wanted!r} can't be filled in: {type(error).__name__}: {error}") from None
     takes = "parameters" in inspect.signature(wanted).parameters
-    name = wanted(parameters=_with_defaults(callee, arguments)) if takes else wanted()
+    name: object = wanted(parameters=_with_defaults(callee, arguments)) if takes else wanted()
     if not isinstance(name, str) or not name:
         raise ParameterError(option, f"the function {wanted!r:.80} returned {name!r:.80}, not a text")
     return name

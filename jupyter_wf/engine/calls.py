@@ -162,7 +162,10 @@ def _take_on(callee: Callee, live: LiveRun) -> None:
     """Give a run what its callee says that differs from the run around."""
     if callee.executor is not None:
         live.executor = callee.executor
-    if callee.persist is not None:
+    if callee.yields:
+        # What was yielded is not kept, so that there is nothing to restore.
+        live.persist = False
+    elif callee.persist is not None:
         live.persist = callee.persist
 
 
@@ -206,7 +209,7 @@ def _run_again(invocation: Invocation) -> None:
     _run(invocation, invocation.live.attempt + 1)
 
 
-def end_of_root(live: LiveRun, again: Callable[[], Any]) -> None:
+def end_of_root(live: LiveRun, again: Callable[[], Any] | None) -> None:
     """The barrier: what the caller is about to see is committed. A run that did not complete may be tried again."""
     live.rerun = None if live.state.is_completed() else again
     live.runtime.journal.flush()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.hooks import Hook, Hooks
 from jupyter_wf.engine.options import check_names, make_callee
+from jupyter_wf.engine.recording import RECORDING
 
 __all__ = ["Decorated"]
 
@@ -67,6 +68,31 @@ class Decorated:
         Raises `ParameterError` for an option that there is not.
         """
         return type(self)(self.fn, **{**self._options, **options})  # type: ignore[call-arg]
+
+    def _record(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], how: Literal["call", "submit", "map"]) -> Any:
+        """Hand a call to the recorder, in place of executing it: the flow is being drawn."""
+        recorder = RECORDING.get()
+        assert recorder is not None
+        return recorder.record(
+            self.name,
+            args,
+            kwargs,
+            kind=self.kind,
+            how=how,
+            is_async=self.isasync,
+            viz_return_value=self._options.get("viz_return_value"),
+        )
+
+    def _iterate(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any]) -> Any:
+        """Return a generator of what this generator function yields; an asynchronous one where it is one."""
+        # Only generator functions need them.
+        if self.isasync:
+            from jupyter_wf.engine.async_generators import iterate_async
+
+            return iterate_async(self.callee, args, kwargs, wait_for)
+        from jupyter_wf.engine.generators import iterate
+
+        return iterate(self.callee, args, kwargs, wait_for)
 
     def _add_hook(self, name: str, hook: Hook) -> Hook:
         callee = self.callee

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from jupyter_wf.core.effects import Ask, End, Enter, Find, Invoke, Keep, Outcome, Wait
+from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Find, Keep, Outcome, Wait
 from jupyter_wf.core.errors import InvalidTransition, TaskTimeout
 from jupyter_wf.core.lifecycle import Life, describe
 from jupyter_wf.core.signals import Signal
@@ -25,6 +25,7 @@ from jupyter_wf.engine.tracebacks import without_own_frames
 __all__ = [
     "CANCELLED",
     "ask",
+    "carry_out",
     "drive",
     "enter",
     "is_cancellation",
@@ -49,34 +50,39 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
     """
     answer: Outcome | None = None
     around = CURRENT.get()
-    hooks = live.callee.hooks
     try:
         while True:
             try:
                 effect = steps.send(answer)
             except StopIteration:
                 return
-            kind = type(effect)
-            if kind is Enter:
-                answer = None
-                goes_on = enter(live, effect)  # type: ignore[arg-type]
-                if hooks is not None:
-                    finish(live, call_hooks(live, hooks, live.state))
-                if not goes_on:
-                    return
-            elif kind is Invoke:
+            if effect is INVOKE:
                 answer = _invoke(live, call, timeout)
-            elif kind is Wait:
-                answer = _wait(live, effect.seconds)  # type: ignore[union-attr]
-            elif kind is Ask:
-                answer = _ask(live, effect)  # type: ignore[arg-type]
-            else:
-                answer = stored(live, effect)  # type: ignore[arg-type]
+                continue
+            goes_on, answer = carry_out(live, effect)
+            if not goes_on:
+                return
     except BaseException as error:
         # The interrupt may have come while the context was changed, there or back.
         CURRENT.set(around)
         settle(live, error)
         raise
+
+
+def carry_out(live: LiveRun, effect: Effect) -> tuple[bool, Outcome | None]:
+    """Carry out an effect other than the call, blocking; return whether the life goes on, and the answer."""
+    kind = type(effect)
+    if kind is Enter:
+        goes_on = enter(live, effect)  # type: ignore[arg-type]
+        hooks = live.callee.hooks
+        if hooks is not None:
+            finish(live, call_hooks(live, hooks, live.state))
+        return goes_on, None
+    if kind is Wait:
+        return True, _wait(live, effect.seconds)  # type: ignore[union-attr]
+    if kind is Ask:
+        return True, _ask(live, effect)  # type: ignore[arg-type]
+    return True, stored(live, effect)  # type: ignore[arg-type]
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -255,12 +261,13 @@ def stopped(live: LiveRun, timeout: float | None, error: BaseException) -> Outco
 
 
 def _wait(live: LiveRun, seconds: float) -> Outcome | None:
-    event = threading.Event()
-    live.stop.wake = event.set
+    # Waits in C: an interrupt inside a condition's own Python code would leave its lock in disorder.
+    bell: SimpleQueue[None] = SimpleQueue()
+    live.stop.wake = partial(bell.put, None)
     try:
         if not live.stop.requested:
-            with live.runtime.waiting():
-                event.wait(seconds)
+            with live.runtime.waiting(), suppress(Empty):
+                bell.get(timeout=seconds)
     finally:
         live.stop.wake = None
     return CANCELLED if live.stop.requested else None

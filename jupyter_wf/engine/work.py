@@ -21,7 +21,7 @@ from jupyter_wf.engine.runs import LiveRun
 if TYPE_CHECKING:
     from jupyter_wf.engine.calls import Invocation
 
-__all__ = ["around", "completed", "make_work", "next_attempt", "states_of", "stop_children", "teardown_failed"]
+__all__ = ["Ending", "around", "completed", "make_work", "next_attempt", "states_of", "teardown_failed"]
 
 #: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
 _GRACE = 0.4
@@ -54,63 +54,93 @@ def completed(live: LiveRun, callee: Callee) -> None:
     flow.family.teardowns.append((teardown, (live.state.result(),) if takes_value else ()))
 
 
+class Ending:
+    """What comes after the work of a run, however it ended, as a context manager around the work.
+
+    Submitted tasks are waited for. Prefect's rule for a flow that raises: what runs may end, what has not begun is
+    cancelled. A run that is interrupted stops what is below it. Teardowns are called last.
+    """
+
+    __slots__ = ("live",)
+
+    def __init__(self, live: LiveRun) -> None:
+        self.live = live
+
+    def __enter__(self) -> None:
+        if self.live.attempt > 1 and self.live.kind == "flow":
+            next_attempt(self.live)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
+        live = self.live
+        if not live.has_family:
+            return
+        if error is not None:
+            self._after(error)
+            return
+        try:
+            _wait_all(live)
+            _tear_down(live)
+        except BaseException as interruption:
+            self._after(interruption)
+            raise
+
+    def _after(self, error: BaseException) -> None:
+        live = self.live
+        if isinstance(error, SuspendRun):
+            _wait_all(live)
+        elif isinstance(error, (Exception, StopFlow)):
+            for future in list(live.submitted.values()):
+                if future.state.is_pending():
+                    future.cancel()
+            _wait_all(live)
+            _tear_down(live)
+        else:
+            _stop_children(live)
+
+
 def make_work(invocation: Invocation) -> Callable[[], Any]:
     """Return the function that does the work of a run, in the calling thread."""
     live, callee = invocation.live, invocation.callee
     fn = callee.fn
-    is_flow = callee.kind == "flow"
     executor = live.executor
     if invocation.submitted and executor is not None and executor.remote:
         # Only flows whose tasks run elsewhere need it.
         from jupyter_wf.engine.remote import send
 
         fn = partial(send, executor, live, callee)
+    elif callee.yields:
+        fn = partial(_listed, fn)
+    if callee.kind == "task":
 
-    def work() -> Any:
-        __tracebackhide__ = True
-        if is_flow:
-            next_attempt(live)
-        try:
-            value = fn(*invocation.args, **invocation.kwargs)
-            if live.has_family:
-                _wait_all(live)
-                _tear_down(live)
-            return states_of(value) if is_flow else value
-        except (Exception, StopFlow):
-            # Prefect's rule for a flow that raises: what runs may end, what has not begun is cancelled.
-            _end_submitted(live)
-            raise
-        except SuspendRun:
-            _wait_all(live)
-            raise
-        except BaseException:
-            stop_children(live)
-            raise
+        def work() -> Any:
+            __tracebackhide__ = True
+            with Ending(live):
+                return fn(*invocation.args, **invocation.kwargs)
+
+    else:
+
+        def work() -> Any:
+            __tracebackhide__ = True
+            with Ending(live):
+                value = fn(*invocation.args, **invocation.kwargs)
+                return states_of(value)
 
     return work
 
 
+def _listed(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+    """Return all that a generator function yields: the value of a submitted generator task."""
+    return list(fn(*args, **kwargs))
+
+
 def next_attempt(live: LiveRun) -> None:
     """Before the work of a flow run: a later attempt goes on with what the earlier ones left."""
-    if live.attempt > 1:
-        live.family.begin_again()
-        load_earlier(live)
+    live.family.begin_again()
+    load_earlier(live)
 
 
-def _end_submitted(live: LiveRun) -> None:
-    if not live.has_family:
-        return
-    for future in list(live.submitted.values()):
-        if future.state.is_pending():
-            future.cancel()
-    _wait_all(live)
-    _tear_down(live)
-
-
-def stop_children(live: LiveRun) -> None:
+def _stop_children(live: LiveRun) -> None:
     """Cancel every open child and give them `_GRACE` seconds to stop; then call the teardowns."""
-    if not live.has_family:
-        return
     for child in list(live.children.values()):
         child.cancel(f"{live.kind} run {live.name!r} was stopped")
     for future in list(live.submitted.values()):

@@ -121,7 +121,7 @@ class RunTree:
                 return False
             self._create(entry)
             return True
-        node = self._nodes.get(entry.run_id)
+        node = self._nodes.get(entry.run_id or "")
         if node is None:
             return False
         if isinstance(entry, StateChanged):

@@ -154,7 +154,7 @@ class Board:
             return
         with self._lock:
             for entry in entries:
-                view = self._owners.get(entry.run_id)
+                view = self._owners.get(entry.run_id or "")
                 if view is None and type(entry) is RunCreated and entry.parent_id is not None:
                     view = self._owners.get(entry.parent_id)
                     if view is not None:

@@ -94,22 +94,32 @@ def test_retries_and_their_story(runs: Runs, story: Story) -> None:
     assert run.error is None
 
 
-def test_a_flow_is_retried_as_a_whole(runs: Runs) -> None:
+@pytest.mark.parametrize("persists", [True, False])
+def test_a_flow_s_next_attempt_calls_again_what_left_no_value(persists: bool, runs: Runs, story: Story) -> None:
     calls: list[int] = []
+    attempts: list[int] = []
 
-    @task
-    def step() -> None:
-        calls.append(1)
+    @task(persist_result=persists)
+    def step(x: int) -> int:
+        calls.append(x)
+        return x + 1
 
     @flow(retries=1)
-    def outer() -> str:
-        step()
-        if len(calls) < 2:
+    def outer() -> int:
+        attempts.append(1)
+        total = step(1) + step(2)
+        if len(attempts) < 2:
             raise ValueError("first time")
-        return "done"
+        return total
 
-    assert outer() == "done"
-    assert [run.state.name for run in runs()] == ["Completed"] * 3
+    assert outer() == 5
+    assert calls == ([1, 2] if persists else [1, 2, 1, 2])
+    top, first, second = runs()
+    assert [run.state.name for run in (top, first, second)] == ["Completed"] * 3
+    assert [run.name for run in (first, second)] == ["step-0", "step-1"]
+    assert first.attempt == (1 if persists else 2)
+    again = [] if persists else ["Pending", "Running", "Completed"]
+    assert story(first.id) == ["Pending", "Running", "Completed", *again]
 
 
 def test_return_state_and_returned_states(runs: Runs) -> None:
