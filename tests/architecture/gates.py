@@ -17,6 +17,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
     "jupyter_wf.engine.submit -> jupyter_wf.engine.asynchronous": "only submitted async tasks need it",
+    "jupyter_wf.engine.validation -> jupyter_wf.engine.coercion": "pydantic costs 50 ms, and most flows never need it",
     "jupyter_wf.executors.parcels -> (by name)": "the module of a decorated function, which a pickle refers to",
     "jupyter_wf.executors.parcels -> jupyter_wf.executors.pickling": "40 ms that most workers do not need: cloudpickle",
     "jupyter_wf.executors.registry -> importlib.metadata": "30 ms that nobody needs who uses our own executors",
@@ -33,5 +34,4 @@ GATES: dict[str, str] = {
     "jupyter_wf.store.sqlite.migrations -> sqlite_utils": "slow to import, and only a new or old file needs it",
     "jupyter_wf.tasks -> jupyter_wf.engine.asynchronous": "only async tasks pay for asyncio, 30 ms",
     "jupyter_wf.tasks -> jupyter_wf.engine.results": "only tasks with a cache policy pay for hashing and pickling",
-    "jupyter_wf.validation -> jupyter_wf.coercion": "pydantic costs 50 ms and more, and most flows never need it",
 }

@@ -55,8 +55,8 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "keyring": ("secrets",),
     "nbclient": ("notebook",),
     "nbformat": ("notebook",),
-    "pydantic": ("coercion", "input"),
-    "pydantic_core": ("coercion", "secrets"),
+    "pydantic": ("engine.coercion", "input"),
+    "pydantic_core": ("engine.coercion", "secrets"),
     "pysqlite3": ("store.sqlite",),
     "rich": ("cli",),
     "sqlite3": ("store.sqlite",),
@@ -64,7 +64,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "strawberry": ("server",),
     "tornado": ("server",),
     "traitlets": ("notebook", "server", "ipython"),
-    "typing_extensions": ("coercion",),
+    "typing_extensions": ("engine.coercion",),
     "yaml": ("cli",),
 }
 #: Where a package that is not ours may be imported. ``sqlite3`` stands here because SQL lives in one place.

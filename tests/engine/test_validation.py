@@ -23,7 +23,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 from jupyter_wf.core.arguments import signature_arguments
 from jupyter_wf.core.errors import ParameterError, ParameterTypeError
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.validation import validate_parameters
+from jupyter_wf.engine.validation import validate_parameters
 from tests.architecture.source import ROOT
 
 
@@ -385,7 +385,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Optional
-from jupyter_wf.validation import validate_parameters
+from jupyter_wf.engine.validation import validate_parameters
 
 class Colour(Enum):
     RED = 1

@@ -2,7 +2,7 @@
 
 Most calls are decided here without pydantic, whose import costs more than a small flow: a parameter without
 annotation, a value whose exact type is the annotation, short containers of such. The rest goes to
-`jupyter_wf.coercion`.
+`jupyter_wf.engine.coercion`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Parameter:
         if _is_ours(value) or _is_of_pydantic_1(type(value)):
             return value
         # Only values that are not plainly of the type that is wanted pay for pydantic.
-        from jupyter_wf.coercion import make_coercer
+        from jupyter_wf.engine.coercion import make_coercer
 
         if self._coercer is None:
             self._coercer = make_coercer(self.annotation)

@@ -1,4 +1,4 @@
-"""The half of `jupyter_wf.validation` that needs pydantic: values that are not plainly what the annotation says."""
+"""The half of `engine.validation` that needs pydantic: values that are not plainly what the annotation says."""
 
 from __future__ import annotations
 
