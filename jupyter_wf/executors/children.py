@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_wf.executors.line import CALL, END, HELLO, LAST, LOG, READY, Line
 
 __all__ = ["INTERRUPT_GRACE", "KILL_GRACE", "TERMINATE_GRACE", "Child", "WorkerDied"]
+
+T = TypeVar("T")
 
 #: How long (seconds) a call has to end after SIGINT, and then after SIGTERM, before the next step is taken.
 INTERRUPT_GRACE = 1.0
@@ -26,7 +28,7 @@ KILL_GRACE = 5.0
 
 #: Where a worker finds this package before it has been told its parent's path.
 _ROOT = str(Path(__file__).parents[2])
-_START = "import sys; sys.path.insert(0, {!r}); from jupyter_wf.executors.worker import main; main({})"
+_START = "import sys; sys.path.insert(0, {!r}); from jupyter_wf.executors.worker import main; main({}, {})"
 
 
 class WorkerDied(Exception):
@@ -42,15 +44,18 @@ class Child:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, *_flags(), "-c", _START.format(_ROOT, theirs.fileno())]
-            try:
-                self._process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
-                )
-            except BaseException:
-                ours.close()
-                raise
+        lifeline, self._lifeline = os.pipe()
+        try:
+            fds = theirs.fileno(), lifeline
+            command = [sys.executable, *_flags(), "-c", _START.format(_ROOT, *fds)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=fds, start_new_session=True)
+        except BaseException:
+            ours.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
         self._line = Line(ours.detach(), self._tick)
         self._ready = False
         self._wanted: Callable[[], bool] = _always
@@ -73,35 +78,45 @@ class Child:
     def call(self, parcel: bytes, log: Callable[[int, str, str], Any], wanted: Callable[[], bool]) -> bytearray:
         """Have the worker make a call and return what it says of its end.
 
-        ``log`` is given its log lines. When ``wanted`` says no, the call is stopped by SIGINT, then SIGTERM, then
-        SIGKILL to its process group. Raises `WorkerDied` where the process ends first.
+        ``log`` is given its log lines; what it raises goes to the caller. When ``wanted`` says no, the call is stopped
+        by SIGINT, then SIGTERM, then SIGKILL to its process group. Raises `WorkerDied` where the process ends first.
         """
         self._wanted = wanted
-        try:
-            if not self._greeted:
-                self._line.send(HELLO, pickle.dumps(sys.path, 5))
-                self._greeted = True
-            self._line.send(CALL, parcel)
-            while True:
-                kind, payload = self._line.receive()
-                if kind == LOG:
+        if not self._greeted:
+            self._spoken(lambda: self._line.send(HELLO, pickle.dumps(sys.path, 5)))
+            self._greeted = True
+        self._spoken(lambda: self._line.send(CALL, parcel))
+        while True:
+            kind, payload = self._spoken(self._line.receive)
+            if kind == LOG:
+                try:
                     log(*pickle.loads(payload))
-                    # One that talks all the time never lets us look around otherwise.
-                    self._stop_if_unwanted()
-                elif kind == READY:
-                    self._ready = True
-                elif kind in (END, LAST):
-                    # A signal that is still on its way must not meet the next call.
-                    self.usable = kind == END and self._at is None
-                    return payload
+                except BaseException:
+                    self.usable = False
+                    raise
+                # One that talks all the time never lets us look around otherwise.
+                self._stop_if_unwanted()
+            elif kind == READY:
+                self._ready = True
+            elif kind in (END, LAST):
+                # A signal that is still on its way must not meet the next call.
+                self.usable = kind == END and self._at is None
+                return payload
+
+    def _spoken(self, speak: Callable[[], T]) -> T:
+        """Return what ``speak`` does over the line. Raises `WorkerDied` where nobody is at the other end."""
+        try:
+            return speak()
         except (EOFError, OSError):
             raise WorkerDied(self._how_it_ended()) from None
-        except BaseException:
-            self.usable = False
-            raise
 
     def end(self) -> None:
-        """Hang up and see the process to its end: an idle worker leaves by itself, another one is killed."""
+        """Hang up and see the process to its end: an idle worker leaves by itself, another one is killed.
+
+        Later calls do nothing.
+        """
+        if self._lifeline < 0:
+            return
         self.usable = False
         self._line.close()
         if not self._ended_within(INTERRUPT_GRACE if self._at is None else TERMINATE_GRACE):
@@ -112,6 +127,7 @@ class Child:
         if self._at is not None:
             # What a stopped call has started and left behind.
             self._signal(signal.SIGKILL)
+        self._let_go()
 
     def _tick(self) -> None:
         """Look, while the worker says nothing, whether the process has ended or its call is to stop."""
@@ -146,6 +162,11 @@ class Child:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def _let_go(self) -> None:
+        fd, self._lifeline = self._lifeline, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _how_it_ended(self) -> str:
         self.usable = False

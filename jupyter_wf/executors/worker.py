@@ -1,12 +1,14 @@
 """What runs in a worker process: takes one call after the other from its line and sends back how each ended.
 
 The main thread makes the calls, so that a signal reaches them. SIGINT stops the call, and the worker ends after it.
-The worker also ends when its parent hangs up or is gone, whatever its call is doing.
+When the parent hangs up or is gone, the worker and all that its call has started are killed, whatever they are doing;
+an idle worker leaves in good order.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import pickle
 import select
@@ -23,7 +25,7 @@ from jupyter_wf.executors.parcels import pack_error, pack_value, unpack_call
 
 __all__ = ["main"]
 
-#: How long (seconds) the process may go on when the parent is gone, before it is killed with all that it has started.
+#: How long (seconds) an idle worker may take to leave, before it is killed with all that it has started.
 _GRACE = 2.0
 #: How often (seconds) a worker looks whether its parent is still the same: a copy of the parent's end of the line may
 #: live on in another child of the parent.
@@ -46,18 +48,21 @@ class _Worker:
         """Take calls until the parent hangs up or interrupts."""
         signal.signal(signal.SIGINT, self._on_interrupt)
         threading.Thread(target=self._watch, name="jupyter-wf-parent", daemon=True).start()
-        self._send(READY)
-        while not self._is_interrupted():
+        try:
+            self._send(READY)
+            while not self._is_interrupted():
+                self._idle.set()
+                kind, payload = self._line.receive()
+                self._idle.clear()
+                if kind == HELLO:
+                    sys.path[:] = pickle.loads(payload)
+                elif kind == CALL:
+                    outcome = self._outcome(payload)
+                    del payload
+                    _flush()
+                    self._send(LAST if self._is_interrupted() else END, outcome)
+        finally:
             self._idle.set()
-            kind, payload = self._line.receive()
-            self._idle.clear()
-            if kind == HELLO:
-                sys.path[:] = pickle.loads(payload)
-            elif kind == CALL:
-                outcome = self._outcome(payload)
-                del payload
-                _flush()
-                self._send(LAST if self._is_interrupted() else END, outcome)
 
     def log(self, level: int, message: str, logger: str) -> None:
         """Send a log line of the call; on any thread."""
@@ -103,11 +108,21 @@ class _Worker:
         hung_up.register(self._fd, 0)
         while not hung_up.poll(_LOOK * 1000) and os.getppid() == self._parent:
             pass
-        if not self._idle.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-        # The main thread leaves when it finds that nobody is there, and this one with it.
-        threading.Event().wait(_GRACE)
+        if self._idle.is_set():
+            # The main thread leaves when it finds that nobody is there, and this one with it.
+            threading.Event().wait(_GRACE)
         os.killpg(0, signal.SIGKILL)
+
+
+def _die_with_the_owner_of(lifeline: int) -> None:
+    """Have the kernel kill this process group when nobody holds the other end of ``lifeline`` (a pipe) any more.
+
+    On Linux. It also reaches a call in C code that keeps the interpreter's lock, and with it every thread, for itself.
+    """
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _flush() -> None:
@@ -117,9 +132,10 @@ def _flush() -> None:
             stream.flush()
 
 
-def main(fd: int) -> None:
-    """Be a worker at the end ``fd`` of a line; does not return."""
+def main(fd: int, lifeline: int) -> None:
+    """Be a worker at the end ``fd`` of a line, while somebody holds the end of ``lifeline``; does not return."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _die_with_the_owner_of(lifeline)
     worker = _Worker(fd)
     with suppress(EOFError, OSError, KeyboardInterrupt):
         worker.serve()
