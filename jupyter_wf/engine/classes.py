@@ -46,7 +46,7 @@ def class_parts(cls: type) -> Parts:
 
 def _members(cls: type, own: Any) -> Iterator[Any]:
     members: Any = ()
-    made = _MADE
+    made: tuple[str, ...] = _MADE
     if issubclass(cls, Enum):
         members, made = cls.__members__, _MADE_OF_ENUMS
     for name in sorted(own):

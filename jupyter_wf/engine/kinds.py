@@ -27,7 +27,7 @@ from typing import Any
 from jupyter_wf.engine.classes import class_parts
 from jupyter_wf.engine.frames import library_parts
 from jupyter_wf.engine.parts import Pairs, Parts, Unhashable, Unordered, name_of
-from jupyter_wf.engine.sources import text_of
+from jupyter_wf.engine.sources import digest_of_code
 
 __all__ = ["parts_of"]
 
@@ -94,7 +94,7 @@ def _attributes(value: Any, names: list[str]) -> Iterator[Any]:
 
 def _function(value: FunctionType) -> Parts:
     cells = [cell.cell_contents if _is_full(cell) else _MISSING for cell in value.__closure__ or ()]
-    parts = (name_of(value), text_of(value.__code__), value.__defaults__, value.__kwdefaults__, *cells)
+    parts = (name_of(value), digest_of_code(value.__code__), value.__defaults__, value.__kwdefaults__, *cells)
     return "function", parts
 
 
@@ -131,7 +131,7 @@ _EXACT: dict[type, Callable[[Any], Parts]] = {
     FunctionType: _function,
     MethodType: lambda value: ("method", (value.__func__, value.__self__)),
     BuiltinFunctionType: _builtin,
-    CodeType: lambda value: ("code", (text_of(value),)),
+    CodeType: lambda value: ("code", (digest_of_code(value),)),
     ModuleType: lambda value: ("module", (value.__name__,)),
     property: lambda value: ("property", (value.fget, value.fset, value.fdel)),
     staticmethod: lambda value: ("staticmethod", (value.__func__,)),

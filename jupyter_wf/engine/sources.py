@@ -20,7 +20,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-__all__ = ["blake2b", "code_of", "function_of", "source_of", "text_of"]
+__all__ = ["blake2b", "code_of", "digest_of_code", "function_of", "source_of", "text_of"]
 
 #: What stands for a callable that has no code of its own.
 _NO_CODE = "0" * 16
@@ -36,18 +36,18 @@ def function_of(thing: Any) -> Any:
     That is the function below decorators, a partial's, a method's, the ``__call__`` of an instance's class; a class or
     built-in function is returned as it is.
     """
+    inner: Any
     for _ in range(100):
         if isinstance(thing, partial):
-            thing = thing.func
-            continue
-        if isinstance(thing, MethodType | staticmethod | classmethod):
-            thing = thing.__func__
-            continue
-        inner = inspect.getattr_static(thing, "__dict__", {}) and vars(thing).get("__wrapped__")
-        if inner is None and not (isinstance(thing, type) or inspect.isroutine(thing)):
-            inner = inspect.getattr_static(type(thing), "__call__", None)
-            if not isinstance(inner, FunctionType):
-                break
+            inner = thing.func
+        elif isinstance(thing, MethodType | staticmethod | classmethod):
+            inner = thing.__func__
+        else:
+            # Looked up where nothing of the user's runs: ``__getattr__`` may do anything.
+            inner = inspect.getattr_static(thing, "__wrapped__", None)
+            if inner is None and not isinstance(thing, type) and not inspect.isroutine(thing):
+                call = inspect.getattr_static(type(thing), "__call__", None)
+                inner = call if isinstance(call, FunctionType) else None
         if inner is None:
             break
         thing = inner
@@ -61,24 +61,23 @@ def code_of(fn: Callable[..., Any]) -> str:
     written in Python is known by its name. Never raises.
     """
     try:
-        known = _codes.get(id(fn.__code__))
-    except Exception:
-        known = None
-    if known is not None and "__wrapped__" not in vars(fn):
-        return known[1]
-    try:
+        if type(fn) is FunctionType and not fn.__dict__:
+            return digest_of_code(fn.__code__)
         target = function_of(fn)
         code = getattr(target, "__code__", None)
-        if not isinstance(code, CodeType):
-            return _digest(source_of(target))
-        known = _codes.get(id(code))
-        if known is None:
-            if len(_codes) >= _MOST_CODES:
-                _codes.clear()
-            known = _codes[id(code)] = (code, _digest(text_of(code)))
-        return known[1]
+        return digest_of_code(code) if isinstance(code, CodeType) else _digest(source_of(target))
     except Exception:
         return _NO_CODE
+
+
+def digest_of_code(code: CodeType) -> str:
+    """Return the digest (16 hexadecimal characters) of what `text_of` returns."""
+    known = _codes.get(id(code))
+    if known is None:
+        if len(_codes) >= _MOST_CODES:
+            _codes.clear()
+        known = _codes[id(code)] = (code, _digest(text_of(code)))
+    return known[1]
 
 
 def _digest(text: str) -> str:
@@ -117,9 +116,9 @@ def text_of(code: CodeType) -> str:
         return instructions
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
-    for cut in (lambda: lines[: _length(code)], lambda: inspect.getblock(lines)):
+    for find_end in (_length, lambda _: len(inspect.getblock(lines))):
         try:
-            text = _checked(code, cut())
+            text = _checked(code, lines[: find_end(code)])
         except (SyntaxError, ValueError, IndexError, RecursionError, TokenError):
             continue
         return instructions if text is None else text
