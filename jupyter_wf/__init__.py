@@ -14,6 +14,8 @@ from jupyter_wf._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_wf import runtime as runtime
+    from jupyter_wf.context import tags as tags
     from jupyter_wf.flows import Flow as Flow
     from jupyter_wf.flows import flow as flow
     from jupyter_wf.futures import as_completed as as_completed
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from jupyter_wf.tasks import Task as Task
     from jupyter_wf.tasks import task as task
 
+#: The module of each name; a name without one is a module itself.
 _HOMES = {
     "Flow": "flows",
     "State": "states",
@@ -30,6 +33,8 @@ _HOMES = {
     "as_completed": "futures",
     "flow": "flows",
     "get_run_logger": "logging",
+    "runtime": "",
+    "tags": "context",
     "task": "tasks",
     "wait": "futures",
 }
@@ -42,6 +47,8 @@ __all__ = [
     "as_completed",
     "flow",
     "get_run_logger",
+    "runtime",
+    "tags",
     "task",
     "wait",
 ]
@@ -51,7 +58,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'jupyter_wf' has no attribute {name!r}")
-    value = getattr(import_module(f"jupyter_wf.{home}"), name)
+    value = getattr(import_module(f"jupyter_wf.{home}"), name) if home else import_module(f"jupyter_wf.{name}")
     globals()[name] = value
     return value
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["CURRENT", "ROOT_VARIABLE", "Ambient", "ambient_parent", "current_run", "set_ambient_parent"]
+__all__ = ["CURRENT", "ROOT_VARIABLE", "TAGS", "Ambient", "ambient_parent", "current_run", "set_ambient_parent"]
 
 #: In a runner's kernel: the id of the root of the run in `PARENT_VARIABLE`, where it is another one.
 ROOT_VARIABLE = "JUPYTER_WF_ROOT_RUN"
 
 CURRENT: ContextVar[LiveRun | None] = ContextVar("jupyter_wf_run", default=None)
+
+#: What every run that begins here is tagged with, beside its own tags (see `jupyter_wf.context.tags`).
+TAGS: ContextVar[frozenset[str]] = ContextVar("jupyter_wf_tags", default=frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,10 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.states", ["Completed", "Failed", "Crashed", "Cancelled", "Pending", "Running", "Scheduled"]),
         ("jupyter_wf.futures", ["PrefectFuture", "wait", "as_completed"]),
         ("jupyter_wf.cache_policies", ["DEFAULT", "INPUTS", "TASK_SOURCE", "RUN_ID", "FLOW_PARAMETERS", "NO_CACHE"]),
-        ("jupyter_wf.task_runners", ["ThreadPoolTaskRunner", "TaskRunner"]),
-        ("jupyter_wf.logging", ["get_run_logger"]),
+        ("jupyter_wf.task_runners", ["ProcessPoolTaskRunner", "ThreadPoolTaskRunner", "TaskRunner"]),
+        ("jupyter_wf.logging", ["get_run_logger", "disable_run_logger", "include_loggers"]),
+        ("jupyter_wf.context", ["get_run_context", "tags", "FlowRunContext", "TaskRunContext"]),
+        ("jupyter_wf.runtime", ["flow_run", "task_run", "deployment"]),
         ("jupyter_wf.tasks", ["task", "Task"]),
         ("jupyter_wf.flows", ["flow", "Flow"]),
     ],
@@ -98,7 +100,7 @@ def test_methods_and_class_methods_can_be_flows() -> None:
 def test_executors_by_name() -> None:
     from contextlib import ExitStack
 
-    assert {"inline", "thread"} <= set(executor_names())
+    assert {"inline", "process", "thread"} <= set(executor_names())
     with pytest.raises(ValueError, match="quantum"):
         make_executor("quantum", 1)
     for name in ("inline", "thread"):
