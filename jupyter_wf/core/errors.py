@@ -9,6 +9,7 @@ __all__ = [
     "HTTP_STATUS",
     "AcquireConcurrencySlotTimeoutError",
     "AmbiguousRunId",
+    "ArtifactNotFound",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
     "CrashedRun",
@@ -36,6 +37,7 @@ __all__ = [
     "TaskTimeout",
     "UnfinishedRun",
     "UpstreamFailed",
+    "VariableExists",
     "VisualizationUnsupportedError",
     "http_status",
 ]
@@ -51,6 +53,8 @@ class JupyterWfError(Exception):
 
 def _remake(kind: type[JupyterWfError], args: tuple[Any, ...], facts: dict[str, Any]) -> JupyterWfError:
     error = kind.__new__(kind, *args)
+    # An `OSError` leaves them to its `__init__`.
+    error.args = args
     error.__dict__.update(facts)
     return error
 
@@ -196,6 +200,22 @@ class SecretNotFound(JupyterWfError, ValueError):
         self.name = name
 
 
+class ArtifactNotFound(JupyterWfError, LookupError):
+    """No artifact has this id."""
+
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(f"no artifact has the id {artifact_id!r:.80}")
+        self.artifact_id = artifact_id
+
+
+class VariableExists(JupyterWfError, ValueError):
+    """A variable of this name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a variable {name!r} already; use overwrite=True to replace it")
+        self.name = name
+
+
 class UnfinishedRun(JupyterWfError):
     """The result of a run was asked for before the run ended."""
 
@@ -305,6 +325,8 @@ class DatabaseTooNew(StoreError):
 HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RunNotFound, 404),
     (SecretNotFound, 404),
+    (ArtifactNotFound, 404),
+    (VariableExists, 409),
     (AmbiguousRunId, 409),
     (RunFinished, 409),
     (InvalidTransition, 409),

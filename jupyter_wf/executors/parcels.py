@@ -126,6 +126,8 @@ class _Rebuilt:
 
 def _rebuild(kind: type[BaseException], args: tuple[Any, ...], facts: dict[str, Any]) -> BaseException:
     error = kind.__new__(kind, *args)
+    # An `OSError` leaves them to its `__init__`.
+    error.args = args
     error.__dict__.update(facts)
     return error
 
