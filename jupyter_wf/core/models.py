@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from jupyter_wf.core.states import State
 
@@ -153,12 +153,11 @@ class StoredResult:
     inputs: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class Earlier(NamedTuple):
     """A child run of an earlier attempt, with what it left: its parent's next attempt may restore it.
 
     ``call_number``, ``code`` and ``inputs`` are as in `RunCreated` and `Kept`; ``parameters`` is the stored JSON text.
-    ``format`` is None where no value was kept.
+    ``format`` is None where no value was kept. It is a named tuple because a resumed run reads thousands of them.
     """
 
     id: str

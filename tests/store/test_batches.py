@@ -11,7 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jupyter_wf.core.events import Entry, LogWritten, ResultStored, RunCreated, RunPatched, StateChanged
+from jupyter_wf.core.events import (
+    ArtifactWritten,
+    Entry,
+    Kept,
+    LogWritten,
+    ResultStored,
+    RunCreated,
+    RunPatched,
+    StateChanged,
+)
 from jupyter_wf.core.states import StateType
 from jupyter_wf.store.sqlite.batch import Batches
 from jupyter_wf.store.sqlite.driver import sqlite
@@ -23,15 +32,17 @@ _TERMINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 _ids = st.sampled_from(_RUNS)
 _at = st.floats(0, 1e6)
 _text = st.text(max_size=4)
+_kept = st.builds(Kept, _text, st.binary(max_size=3), st.none() | _text, st.none() | st.just('{"x": 1}'))
 _states = st.builds(
     StateChanged,
     _ids,
     _at,
     st.integers(1, 3),
     st.sampled_from([each.value for each in StateType]),
-    st.sampled_from(["Running", "NotReady", "Completed", "x"]) | _text,
+    st.sampled_from(["Running", "NotReady", "Completed", "Suspended", "x"]) | _text,
     st.none() | _text,
     st.none() | st.builds(lambda t, m: json.dumps({"type": t, "message": m}), _text, _text),
+    st.none() | _kept,
 )
 _logs = st.builds(LogWritten, _ids, _at, st.integers(0, 50), _text, _text)
 _patches = st.builds(
@@ -45,24 +56,55 @@ _patches = st.builds(
             "expected": st.none() | st.integers(0, 9),
             "source": st.dictionaries(st.sampled_from("xyz"), _text, max_size=2),
             "parameters": st.dictionaries(_text, st.integers(0, 9), max_size=2),
+            "tags": st.lists(_text, max_size=2),
         },
     ),
 )
 _results = st.builds(
-    ResultStored, _ids, _at, st.sampled_from("kl"), st.none() | _at, st.just("json"), st.binary(max_size=3)
+    ResultStored,
+    _ids,
+    _at,
+    st.sampled_from("kl"),
+    st.none() | _at,
+    st.just("json"),
+    st.binary(max_size=3),
+    st.none() | _text,
+    st.none() | _text,
+    st.none() | st.just('{"x": 1}'),
 )
+_artifacts = st.builds(
+    ArtifactWritten,
+    st.none() | _ids,
+    _at,
+    st.sampled_from("pq"),
+    st.none() | _text,
+    _text,
+    st.none() | _text,
+    st.integers(0, 9).map(json.dumps),
+)
+_entries = st.one_of(_states, _states, _states, _logs, _patches, _results, _artifacts)
 
 
 @st.composite
 def _histories(draw: st.DrawFn) -> list[Entry]:
     """Entries in which each run is created at some point, once or never, and used before and after."""
-    entries: list[Entry] = draw(st.lists(st.one_of(_states, _states, _states, _logs, _patches, _results), max_size=25))
+    entries: list[Entry] = draw(st.lists(_entries, max_size=25))
     for run_id in _RUNS:
         place = draw(st.integers(-1, len(entries)))
         if place >= 0:
             root = draw(_ids)
             created = RunCreated(
-                run_id, draw(_at), "task", draw(_text), None, "t", None, root, None, source='{"x": "0"}'
+                run_id,
+                draw(_at),
+                "task",
+                draw(_text),
+                None,
+                "t",
+                None,
+                root,
+                "owner",
+                source='{"x": "0"}',
+                call_number=draw(st.none() | st.integers(0, 9)),
             )
             entries.insert(place, created)
     return entries
@@ -77,7 +119,7 @@ class File:
         self.clear()
 
     def clear(self) -> None:
-        for table in ("runs", "events", "results", "sqlite_sequence"):
+        for table in ("runs", "events", "results", "artifacts", "sqlite_sequence"):
             self.connection.execute(f"DELETE FROM {table}")
         self.batches = Batches()
 
@@ -88,7 +130,7 @@ class File:
         # Numbers are given in the order of creation, so they may be compared as well.
         return [
             self.connection.execute(f"SELECT {columns} FROM {table} ORDER BY 1").fetchall()
-            for table, columns in (("runs", "*"), ("events", "*"), ("results", "*"))
+            for table, columns in (("runs", "*"), ("events", "*"), ("results", "*"), ("artifacts", "*"))
         ]
 
 
@@ -120,7 +162,7 @@ def _check_history(file: File, accepted: Sequence[Entry]) -> None:
     for run_id in _RUNS:
         states = [each for each in accepted if isinstance(each, StateChanged) and each.run_id == run_id]
         for before, after in pairwise(states):
-            closed = before.type in _TERMINAL or before.name == "NotReady"
+            closed = before.type in _TERMINAL or before.name == "NotReady" or _is_suspended(before)
             assert after.attempt > before.attempt or (after.attempt == before.attempt and not closed)
         row = file.connection.execute(
             "SELECT state_type, state_at, attempt, started_at, ended_at FROM runs WHERE id = ?", (run_id,)
@@ -130,6 +172,19 @@ def _check_history(file: File, accepted: Sequence[Entry]) -> None:
             newest = [each.at for each in states if each.attempt == last.attempt and each.type == "RUNNING"]
             ended = last.at if last.type in _TERMINAL else None
             assert row == (last.type, last.at, last.attempt, newest[0] if newest else None, ended)
+            kept = [each.kept for each in states if each.attempt == last.attempt and each.kept is not None]
+            owner = None if any(map(_is_suspended, states)) else "owner"
+            assert _kept_of(file, run_id) == (*(kept[-1] if kept else (None,) * 4), owner)
+
+
+def _is_suspended(state: StateChanged) -> bool:
+    return state.type == "PAUSED" and state.name == "Suspended"
+
+
+def _kept_of(file: File, run_id: str) -> tuple[Any, ...]:
+    columns = "result_format, result, code, inputs, process_id"
+    row: tuple[Any, ...] = file.connection.execute(f"SELECT {columns} FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return row
 
 
 def test_a_large_batch(files: tuple[File, File]) -> None:

@@ -335,3 +335,12 @@ def test_a_closed_store_says_so(store: SqliteStore) -> None:
     for ask in (store.list_runs, store.last_seq, store.data_version, lambda: store.reap(1.0)):
         with pytest.raises(StoreError, match="closed"):
             ask()
+
+
+def test_what_is_bound_stays_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    connection = connect(tmp_path / "file", read_only=False, busy_seconds=1.0)
+    data = bytes(range(256))
+    row = connection.execute("SELECT ?, typeof(?), ?, typeof(?), ?", (None, None, data, data, b"")).fetchone()
+    assert row == (None, "null", data, "blob", b"")
+    connection.close()

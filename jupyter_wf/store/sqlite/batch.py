@@ -23,7 +23,14 @@ __all__ = ["Applied", "Batches"]
 
 _REMEMBERED = 10_000
 #: What a patch may hold, and of which type it is.
-_PATCHED = {"name": str, "expected": int | None, "source": dict, "parameters": dict, "tags": list}
+_PATCHED = {
+    "name": str,
+    "expected": int | None,
+    "source": dict,
+    "parameters": dict,
+    "tags": list,
+    "process_id": str,
+}
 _KEEP_RESULT = (
     "INSERT OR REPLACE INTO results (key, run_id, expires_at, format, data, task, code, inputs, at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -227,10 +234,11 @@ class _Writing:
     def _execute(self) -> int:
         connection = self._connection
         write_created(connection, self._created.values())
-        if self._changed:
-            write_loaded(connection, self._changed.values())
         for run_id, patch in self._patches:
             _apply_patch(connection, run_id, patch)
+        # After the patches: a run that has got an owner may have been suspended since.
+        if self._changed:
+            write_loaded(connection, self._changed.values())
         for result in self._results:
             connection.execute(_KEEP_RESULT, _result_values(result))
         write_events(connection, self._events)
@@ -276,6 +284,8 @@ def _apply_patch(connection: sqlite.Connection, run_id: str, patch: dict[str, An
         connection.execute("UPDATE runs SET expected=? WHERE id=?", (patch["expected"], run_id))
     if "parameters" in patch:
         connection.execute("UPDATE runs SET parameters=? WHERE id=?", (json.dumps(patch["parameters"]), run_id))
+    if "process_id" in patch:
+        connection.execute("UPDATE runs SET process_id=? WHERE id=?", (patch["process_id"], run_id))
     if "tags" in patch:
         connection.execute("UPDATE runs SET tags=? WHERE id=?", (json.dumps(patch["tags"]), run_id))
     if "source" in patch:

@@ -112,6 +112,7 @@ class BatchedRun:
             self.attempt = entry.attempt
             self.error = self.started = self.kept = None
             self.keeps = True
+            self.released = False
         at = entry.at
         self.type = type_
         self.name = entry.name if entry.name.isascii() else clean(entry.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jupyter_wf.core.errors import RunNotFound
 from jupyter_wf.core.models import Earlier, StoredResult
 from jupyter_wf.store.sqlite.checks import checked_id
@@ -67,4 +65,4 @@ class ResultReader:
 def _shown(child: Earlier, owner: Dead | None) -> Earlier:
     if owner is None or child.state.is_closed():
         return child
-    return replace(child, state=crashed_state(child.state, owner))
+    return child._replace(state=crashed_state(child.state, owner))

@@ -180,21 +180,8 @@ def request_from(row: tuple[Any, ...]) -> Request:
 
 def earlier_from(row: tuple[Any, ...]) -> Earlier:
     """Return the child of a row of `EARLIER_COLUMNS`; its owner, the last of them, is no part of it."""
-    return Earlier(
-        id=row[0],
-        kind=row[1],
-        name=row[2],
-        flow_name=row[3],
-        task_name=row[4],
-        call_number=row[5],
-        attempt=row[6],
-        state=State(type=_TYPES[row[7]], name=row[8], message=row[9], at=row[10]),
-        parameters=row[11],
-        code=row[12],
-        inputs=row[13],
-        format=row[14],
-        data=row[15],
-    )
+    state = State(type=_TYPES[row[7]], name=row[8], message=row[9], at=row[10])
+    return Earlier._make((*row[:7], state, *row[11:16]))
 
 
 def result_from(row: tuple[Any, ...]) -> StoredResult:

@@ -146,6 +146,11 @@ class SqliteStore(Store):
         """Write down what became of a request."""
         self._work.answer(request_id, outcome)
 
+    def get_request(self, request_id: int) -> Request:
+        """Return a request."""
+        self._journal.settle()
+        return self._work.get_request(request_id)
+
     def register(self, process: ProcessInfo) -> None:
         """Make a process known."""
         self._work.register(process)

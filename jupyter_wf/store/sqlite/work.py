@@ -82,6 +82,14 @@ class Work:
         )
         return [request_from(row) for row in rows]
 
+    def get_request(self, request_id: int) -> Request:
+        """Return the request with this id."""
+        checked_integer("request", request_id, 1, HIGHEST)
+        rows = self._database.rows(f"SELECT {REQUEST_COLUMNS} FROM requests WHERE id = ?", (request_id,))
+        if not rows:
+            raise InvalidRequest("request", request_id, "there is no request with this id")
+        return request_from(rows[0])
+
     def answer(self, request_id: int, outcome: str) -> None:
         """Write down what the owner did; the first answer stays."""
         checked_integer("request", request_id, 1, HIGHEST)
