@@ -79,7 +79,8 @@ class RunPatched(NamedTuple):
     """Facts about a run that were not known when it was created.
 
     ``patch`` is the JSON text of an object with any of ``name`` (str), ``expected`` (int), ``source`` (object, merged
-    over the stored one), ``parameters`` (object, replaced), ``tags`` (list of str, replaced).
+    over the stored one), ``parameters`` (object, replaced), ``tags`` (list of str, replaced),
+    ``process_id`` (str: who owns the run from now on).
     """
 
     run_id: str

@@ -144,6 +144,9 @@ class Store(Protocol):
     def answer(self, request_id: int, outcome: str) -> None:
         """Write down what the owner did with a request."""
 
+    def get_request(self, request_id: int) -> Request:
+        """Return a request, answered or not. Raises `InvalidRequest` where there is none with this id."""
+
     def register(self, process: ProcessInfo) -> None:
         """Make a process known, before it owns a run; a second call with the same id changes nothing."""
 

@@ -133,6 +133,16 @@ def test_patches(store: Store, maker: Maker, flushed: bool) -> None:
     }
 
 
+def test_a_patch_gives_a_run_an_owner_until_it_is_suspended(store: Store, maker: Maker) -> None:
+    taken, suspended = maker.run("RUNNING"), maker.run("RUNNING")
+    maker.journal.flush(10)
+    maker.patch(taken, process_id="another")
+    maker.patch(suspended, process_id="another")
+    maker.state(suspended, "PAUSED", name="Suspended")
+    assert store.get_run(taken).process_id == "another"
+    assert store.get_run(suspended).process_id is None
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -33,12 +33,16 @@ def test_a_request_waits_for_its_answer(store: Store, maker: Maker, opened: Call
     assert store.requests(after=request.id) == [second]
     assert store.requests(process_id=maker.process.id) == [request, second]
     assert store.requests(process_id="somebody else") == []
+    assert client.get_request(request.id) == request
     store.answer(request.id, "cancelled")
     store.answer(request.id, "again")
+    assert client.get_request(request.id).outcome == "cancelled"
     assert store.requests() == [second]
     assert client.request(run_id, "cancel").id > second.id
     with pytest.raises(InvalidRequest):
         store.answer(12345, "done")
+    with pytest.raises(InvalidRequest):
+        store.get_request(12345)
 
 
 def test_asking_for_nonsense(store: Store, maker: Maker) -> None:
