@@ -34,4 +34,5 @@ GATES: dict[str, str] = {
     "jupyter_wf.store.sqlite.migrations -> sqlite_utils": "slow to import, and only a new or old file needs it",
     "jupyter_wf.tasks -> jupyter_wf.engine.asynchronous": "only async tasks pay for asyncio, 30 ms",
     "jupyter_wf.tasks -> jupyter_wf.engine.results": "only tasks with a cache policy pay for hashing and pickling",
+    "jupyter_wf.variables -> asyncio": "only who awaits a variable pays for asyncio",
 }
