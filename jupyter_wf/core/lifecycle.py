@@ -9,7 +9,7 @@ from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Find, Keep,
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.core.states import State, StateType
 
-__all__ = ["Cache", "Life", "conclude", "describe", "life", "not_ready", "skipped"]
+__all__ = ["Cache", "Life", "conclude", "describe", "failed", "life", "not_ready", "skipped"]
 
 Life = Generator[Effect, Outcome | None, None]
 
@@ -112,6 +112,11 @@ def not_ready(reason: str) -> Life:
 def skipped(reason: str) -> Life:
     """Yield the one effect of a run that is not called because there is nothing to do: COMPLETED, ``Skipped``."""
     yield Enter(StateType.COMPLETED, "Skipped", reason, Outcome(End.RETURNED))
+
+
+def failed(error: Exception) -> Life:
+    """Yield the one effect of a run that can't be called, because of what it was given."""
+    yield _closing(Outcome(End.RAISED, None, error))
 
 
 def _closing(outcome: Outcome) -> Enter:

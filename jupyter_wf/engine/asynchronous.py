@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.work import around, completed, next_attempt, states_of, teardown_failed
 
 __all__ = ["call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
+
+_FREE: AbstractAsyncContextManager[None] = nullcontext()
 
 
 async def call_async(
@@ -195,9 +198,12 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
     running = True
     stopping.timed_out = False
     stopping.callbacks.append(fire)
-    handle = None if timeout is None else loop.call_later(timeout, time_out, live, stop_here)
+    handle: asyncio.TimerHandle | None = None
     try:
-        return Outcome(End.RETURNED, await call())
+        async with _slots(live) if live.tags else _FREE:
+            # Waiting for a slot does not count.
+            handle = None if timeout is None else loop.call_later(timeout, time_out, live, stop_here)
+            return Outcome(End.RETURNED, await call())
     except asyncio.CancelledError as error:
         return stopped(live, timeout, error)
     except Interruption as error:
@@ -218,6 +224,13 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
             handle.cancel()
         stopping.callbacks.remove(fire)
         CURRENT.reset(token)
+
+
+def _slots(live: LiveRun) -> AbstractAsyncContextManager[None]:
+    # Only tasks with tags can be limited.
+    from jupyter_wf.engine.limits_async import tag_slots_async
+
+    return tag_slots_async(live, live.tags)
 
 
 async def _wait_async(live: LiveRun, seconds: float) -> Outcome | None:

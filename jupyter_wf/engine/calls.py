@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from random import random
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
-from jupyter_wf.core.lifecycle import Cache, Life, life, not_ready, skipped
+from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skipped
 from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.parameters import exact_json
 from jupyter_wf.core.signals import StopFlow, SuspendRun
@@ -53,7 +55,22 @@ class Invocation:
         #: What an earlier attempt of the caller left of this call, as long as it may stand for it.
         self.earlier: Earlier | None = None
         self.upstream: Upstream = find_upstream((*args, *kwargs.values()) if kwargs else args, wait_for)
-        self._parameters: Mapping[str, Any] | None = bind(callee, args, kwargs)
+        arguments = bind(callee, args, kwargs)
+        if callee.validates and not self.upstream:
+            arguments = self._validate(arguments)
+        self._parameters: Mapping[str, Any] | None = arguments
+
+    def _validate(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Take the arguments as the annotations want them; return them. Raises `ParameterTypeError`."""
+        # Only flows with annotated parameters need it.
+        from jupyter_wf.engine.validation import validate_parameters
+
+        callee = self.callee
+        assert callee.signature is not None
+        taken = validate_parameters(callee.fn, callee.signature, arguments, callee.name)
+        bound = inspect.BoundArguments(callee.signature, OrderedDict(taken))
+        self.args, self.kwargs = bound.args, bound.kwargs
+        return taken
 
     def begin(self) -> LiveRun:
         """Make the run, where there is none yet, and return it. An interrupt meanwhile closes what was made."""
@@ -77,6 +94,12 @@ class Invocation:
 
     def steps(self, attempt: int = 1) -> Life:
         """Return the life that the run is to lead, now that its upstream has ended; futures give way to values."""
+        try:
+            return self._steps(attempt)
+        except Exception as error:
+            return failed(error)
+
+    def _steps(self, attempt: int) -> Life:
         live, callee, upstream = self.live, self.callee, self.upstream
         if upstream:
             judged = [(f.run.name, f.state) for f in upstream.futures if f.task_run_id not in upstream.excused]
@@ -86,6 +109,8 @@ class Invocation:
                 return skipped(reason) if ready is Ready.SKIP else not_ready(reason)
             self.args = tuple(resolve(value) for value in self.args)
             self.kwargs = {name: resolve(value) for name, value in self.kwargs.items()}
+            if callee.validates:
+                self._validate(bind(callee, self.args, self.kwargs))
         if live.parent is not None and live.persist and live.inputs is None:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)

@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 CANCELLED = Outcome(End.CANCELLED)
+_FREE: AbstractContextManager[None] = nullcontext()
 #: Seconds after which a call that has not stopped is interrupted again.
 _FIRE_AGAIN = 0.1
 
@@ -204,7 +205,8 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
     deadline = None
     stopping.timed_out = False
     try:
-        with target:
+        with target, _slots(live) if live.tags else _FREE:
+            # Waiting for a slot does not count.
             if timeout is not None:
                 deadline = live.runtime.deadlines.add(timeout, partial(time_out, live, stop))
             value = call()
@@ -223,6 +225,13 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
             live.runtime.deadlines.drop(deadline)
         stopping.callbacks.remove(stop)
         CURRENT.reset(token)
+
+
+def _slots(live: LiveRun) -> AbstractContextManager[None]:
+    # Only tasks with tags can be limited.
+    from jupyter_wf.engine.limits import tag_slots
+
+    return tag_slots(live, live.tags)
 
 
 def _fire(live: LiveRun, target: Target) -> None:

@@ -155,7 +155,9 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
         persist=persist,
         keeping=keeping,
         teardown=teardown,
-        validates=kind == "flow" and options.get("validate_parameters") is not False,
+        validates=kind == "flow"
+        and options.get("validate_parameters") is not False
+        and any(p.annotation is not p.empty for p in parameters),
         quiet=not noisy and teardown in (None, True),
         source=_source(options),
     )
