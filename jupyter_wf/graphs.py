@@ -18,6 +18,11 @@ __all__ = ["FlowGraph", "Node"]
 
 #: Larger graphs are drawn with the calls of one task in one place as one box.
 _MOST = 150
+#: So many boxes are drawn at most; and of more lines than that, only those that no longer way stands for.
+_MOST_BOXES = 300
+_MOST_EDGES = 1_000
+#: With more places than that where lines pass a column, they go straight, behind boxes.
+_MOST_BENDS = 2_000
 _MOST_LINES = 200
 _LONGEST = 32
 _TAIL = 8
@@ -111,8 +116,11 @@ class FlowGraph:
         return "\n".join(lines) + "\n"
 
     def to_svg(self) -> str:
-        """Return the graph as a picture, from left to right; of a large one, that of `collapsed`."""
-        shown = self.collapsed() if len(self.nodes) > _MOST else self
+        """Return the graph as a picture, from left to right.
+
+        Of a large graph that of `collapsed`, of a very large one its beginning.
+        """
+        shown = _drawable(self)
         plan = _Layout(shown)
         title = html.escape(_clean(f"Graph of the flow {self.name}"))
         parts = [
@@ -136,6 +144,41 @@ class FlowGraph:
             raise InvalidRequest("path", os.fspath(path), "end it with .svg or .mmd (Mermaid)")
         file.write_text(text(), encoding="utf-8")
         return file
+
+
+def _drawable(graph: FlowGraph) -> FlowGraph:
+    """Return as much of the graph as a picture can show."""
+    if len(graph.nodes) > _MOST:
+        graph = graph.collapsed()
+    nodes, edges = graph.nodes, graph.edges
+    left = len(nodes) - _MOST_BOXES
+    if left > 0:
+        nodes = (*nodes[:_MOST_BOXES], Node(id=nodes[-1].id + 1, name=f"… and {left:,} more"))
+        known = {node.id for node in nodes}
+        edges = tuple((a, b) for a, b in edges if a in known and b in known)
+    if len(edges) > _MOST_EDGES:
+        edges = _without_shortcuts(nodes, edges)
+    return FlowGraph(graph.name, nodes, edges)
+
+
+def _without_shortcuts(nodes: tuple[Node, ...], edges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Return the edges whose ends no longer way connects."""
+    after: dict[int, list[int]] = {}
+    for source, target in edges:
+        after.setdefault(source, []).append(target)
+    bit = {node.id: 1 << number for number, node in enumerate(nodes)}
+    # What can be reached from each node, as a set of bits.
+    reached: dict[int, int] = {}
+    kept = []
+    for node in sorted(bit, reverse=True):
+        covered = 0
+        # The nearest first: ids grow along every way.
+        for target in sorted(after.get(node, ())):
+            if not covered & bit[target]:
+                kept.append((node, target))
+                covered |= reached[target] | bit[target]
+        reached[node] = covered
+    return tuple(kept)
 
 
 def _layers(graph: FlowGraph) -> dict[int, int]:
@@ -166,9 +209,10 @@ class _Layout:
         before: dict[int, list[int]] = {}
         after: dict[int, list[int]] = {}
         bend = 0
+        bends = sum(layers[target] - layers[source] - 1 for source, target in graph.edges) <= _MOST_BENDS
         for edge in graph.edges:
             way = [edge[0]]
-            for layer in range(layers[edge[0]] + 1, layers[edge[1]]):
+            for layer in range(layers[edge[0]] + 1, layers[edge[1]]) if bends else ():
                 bend -= 1
                 columns[layer].append(bend)
                 way.append(bend)

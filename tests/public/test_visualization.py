@@ -409,6 +409,21 @@ def test_a_large_graph_is_drawn_by_tasks() -> None:
     assert graph.to_mermaid().count("-->") == count
 
 
+def test_pictures_stay_of_a_size_that_can_be_shown() -> None:
+    # Each call takes the values of all before it: half a million edges.
+    count = 1000
+    graph = chain([f"work-{i}" for i in range(count)], [(a, b) for b in range(count) for a in range(b)])
+    root = ElementTree.fromstring(graph.to_svg())
+    assert len(list(root.iter(f"{SVG}rect"))) == 301
+    assert len(list(root.iter(f"{SVG}path"))) == 299
+    assert [text.text for text in root.iter(f"{SVG}text")][-1] == "… and 700 more"
+    # Fewer calls, each of them with another way besides: nothing that is needed is left out.
+    wide = chain([f"n{i}" for i in range(100)], [(a, b) for a in range(50) for b in range(50, 100)])
+    assert wide.to_svg().count("<path") == 2500
+    long = chain([f"n{i}" for i in range(100)], [(i, i + 1) for i in range(99)] + [(i, 99) for i in range(50)])
+    assert long.to_svg().count("<path") == 149
+
+
 def test_saving_and_showing(tmp_path: Path) -> None:
     graph = chain(["a", "b"], [(0, 1), (0, 1)])
     assert graph.edges == ((0, 1),)
