@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import linecache
 import os
 import sys
@@ -14,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
+from types import ModuleType
 from typing import Any
 from zlib import crc32
 
 from jupyter_wf.core.errors import TargetError
-from jupyter_wf.engine.decorated import Decorated
+from jupyter_wf.engine.entrypoints import attribute, entrypoint_of
 from jupyter_wf.flows import Flow
 
 __all__ = ["Entrypoint", "entrypoint_of", "flow_from_source", "load_flow", "load_object", "parse_entrypoint"]
@@ -107,58 +106,9 @@ def flow_from_source(source: str | Path, entrypoint: str) -> Flow[..., Any]:
         return load_flow(entrypoint)
 
 
-def entrypoint_of(fn: Any) -> str | None:
-    """Return by what `load_object` finds a function (or the flow or task that it was made) in another process.
-
-    That is ``/abs/path.py:name`` or, of a package's module, ``package.module:name``. None for what no other process
-    can import: functions of notebook cells, of ``python -c`` and the prompt, lambdas, functions inside functions,
-    methods of an object.
-    """
-    function = _function(fn)
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    if function is None or module is None:
-        return None
-    name = _name_in(module, function)
-    written = inspect.unwrap(function).__code__.co_filename
-    if name is None or written.startswith("<"):
-        return None
-    spec = getattr(module, "__spec__", None)
-    if spec is not None and ("." in spec.name or hasattr(module, "__path__")):
-        # A part of a package imports its neighbours relatively, so it must be imported as one.
-        return f"{spec.name}:{name}"
-    file = getattr(module, "__file__", None)
-    if file is not None and file.endswith(".py") and os.path.isfile(written):
-        return f"{os.path.abspath(file)}:{name}"
-    return f"{spec.name}:{name}" if spec is not None else None
-
-
-def _function(fn: Any) -> FunctionType | None:
-    """Return the plain function behind a flow, a task or a class's method; None for anything else."""
-    if isinstance(fn, Decorated):
-        fn = fn.fn
-    if isinstance(fn, MethodType):
-        fn = fn.__func__ if isinstance(fn.__self__, type) else None
-    return fn if isinstance(fn, FunctionType) else None
-
-
-def _name_in(module: ModuleType, function: FunctionType) -> str | None:
-    """Return the name (dotted for a method) under which the module has the function, decorated or not."""
-    if _function(_attribute(module, function.__qualname__)) is function:
-        return function.__qualname__
-    # flow(function) under another name.
-    return next((name for name, value in vars(module).items() if _function(value) is function), None)
-
-
-def _attribute(module: ModuleType, name: str) -> Any:
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
 def _named(module: ModuleType, parsed: Entrypoint) -> Any:
     assert parsed.name is not None
-    found = _attribute(module, parsed.name)
+    found = attribute(module, parsed.name)
     if found is None:
         raise TargetError(parsed.text, f"there is no {parsed.name!r} in it; {_known(module)}")
     return found

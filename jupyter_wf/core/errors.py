@@ -16,7 +16,10 @@ __all__ = [
     "DatabaseDamaged",
     "DatabaseTooNew",
     "FailedRun",
+    "FlowPauseTimeout",
+    "FlowRunWaitTimeout",
     "FlowVisualizationError",
+    "InputRefused",
     "InvalidRequest",
     "InvalidTransition",
     "JupyterWfError",
@@ -26,6 +29,7 @@ __all__ = [
     "MissingResult",
     "ParameterError",
     "ParameterTypeError",
+    "PauseError",
     "RemoteError",
     "RemoteTraceback",
     "RunFinished",
@@ -260,6 +264,39 @@ class SuspendedRun(JupyterWfError):
         self.name = name
 
 
+class FlowPauseTimeout(JupyterWfError, TimeoutError):
+    """A flow run was paused or suspended, and not resumed in time."""
+
+    def __init__(self, run_id: str, name: str, seconds: float) -> None:
+        super().__init__(f"flow run {name!r} was not resumed within {seconds:g} s")
+        self.run_id = run_id
+        self.name = name
+        self.seconds = seconds
+
+
+class FlowRunWaitTimeout(JupyterWfError, TimeoutError):
+    """A flow run had not ended when the time to wait for it was up."""
+
+    def __init__(self, run_id: str, state: str, seconds: float) -> None:
+        super().__init__(f"flow run {run_id} is still {state} after {seconds:g} s")
+        self.run_id = run_id
+        self.state = state
+        self.seconds = seconds
+
+
+class InputRefused(JupyterWfError, ValueError):
+    """The input with which a run was to be resumed is not what it waits for: it stays paused."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(f"the input is refused, and run {run_id} stays paused: {reason}")
+        self.run_id = run_id
+        self.reason = reason
+
+
+class PauseError(JupyterWfError, RuntimeError):
+    """Only a flow can be paused or suspended, from its own body; or nobody has answered a request to resume it."""
+
+
 class MissingContextError(JupyterWfError, RuntimeError):
     """Something that belongs to a run was asked for outside any run."""
 
@@ -330,6 +367,7 @@ HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (AmbiguousRunId, 409),
     (RunFinished, 409),
     (InvalidTransition, 409),
+    (InputRefused, 422),
     (ParameterError, 422),
     (TargetError, 404),
     (InvalidRequest, 400),

@@ -19,6 +19,7 @@ from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
 from jupyter_wf.engine.callee import Callee, bind, named
 from jupyter_wf.engine.context import CURRENT, TAGS
 from jupyter_wf.engine.drivers import drive, settle
+from jupyter_wf.engine.handover import keep_arguments, whereabouts
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.resuming import reopened, restored
 from jupyter_wf.engine.runs import Host, LiveRun
@@ -114,6 +115,8 @@ class Invocation:
         if live.parent is not None and live.persist and live.inputs is None:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
+        elif live.kind == "flow" and live.parent_id is None and live.inputs is None and live.attempt == 1:
+            keep_arguments(live, bind(callee, self.args, self.kwargs))
         if self.earlier is not None and restored(live, callee, self.earlier):
             return _nothing()
         # A run that was begun before, in this process or another, may be in a later attempt already.
@@ -142,7 +145,10 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     # The parent's is the right one also on a thread that has seen no other.
     host: Host = current_runtime() if parent is None else parent.runtime
     number = None
-    if parent is not None:
+    source = callee.source
+    if parent is None and callee.kind == "flow":
+        source = whereabouts(callee)
+    elif parent is not None:
         key, family = callee.key, parent.family
         number = family.call_numbers.get(key, 0)
         family.call_numbers[key] = number + 1
@@ -167,7 +173,7 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         recorded=exact,
         tags=tuple(sorted({*tags, *callee.tags})) if tags else callee.tags,
         upstream=[future.task_run_id for future in upstream.futures] if upstream else (),
-        source=callee.source,
+        source=source,
         max_attempts=callee.policy.retries + 1,
         call_number=number,
     )

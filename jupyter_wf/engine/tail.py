@@ -142,6 +142,9 @@ class RequestWatcher:
         if request.kind == "cancel":
             live.cancel("cancelled on request")
             return "cancelling"
+        if request.kind == "resume":
+            resume = live.resume
+            return "the run is not paused" if resume is None else str(resume(request.payload))
         if live.retry_now():
             return "retrying now"
         if live.is_open or live.state.is_completed():
