@@ -11,18 +11,21 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_wf.core.effects import End, Outcome
 from jupyter_wf.core.models import RunError, RunKind
 from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.core.signals import Signal
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.context import CURRENT, TAGS, set_ambient_parent
 from jupyter_wf.engine.prints import printing
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.executors.base import Call, Executor, Log
+
+if TYPE_CHECKING:
+    # 20 ms that a worker does not need.
+    from jupyter_wf.engine.callee import Callee
 
 __all__ = ["RemoteRun", "RunFacts", "Surroundings", "send"]
 

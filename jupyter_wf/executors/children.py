@@ -63,7 +63,8 @@ class Child:
         self._at: float | None = None
         #: Whether it can be given another call.
         self.usable = True
-        self._greeted = False
+        #: Where it has been told to find modules.
+        self._path: list[str] = []
 
     @property
     def pid(self) -> int:
@@ -82,9 +83,9 @@ class Child:
         by SIGINT, then SIGTERM, then SIGKILL to its process group. Raises `WorkerDied` where the process ends first.
         """
         self._wanted = wanted
-        if not self._greeted:
-            self._spoken(lambda: self._line.send(HELLO, pickle.dumps(sys.path, 5)))
-            self._greeted = True
+        if self._path != sys.path:
+            self._path = path = list(sys.path)
+            self._spoken(lambda: self._line.send(HELLO, pickle.dumps(path, 5)))
         self._spoken(lambda: self._line.send(CALL, parcel))
         while True:
             kind, payload = self._spoken(self._line.receive)

@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["CALL", "END", "HELLO", "LAST", "LOG", "READY", "SLICE", "Line"]
 
-#: To the worker: what it needs to know of its parent; a call.
+#: To the worker: where its parent finds modules; a call.
 HELLO, CALL = b"h", b"c"
 #: From the worker: it can take calls; a log line; how the call ended; the same, and the worker ends too.
 READY, LOG, END, LAST = b"r", b"l", b"e", b"x"

@@ -84,6 +84,7 @@ class ProcessExecutor:
         self._lock = threading.Lock()
         self._masters: set[threading.Thread] = set()
         self._idle = 0
+        self._expected = 0
         self._at_work: set[_Job] = set()
         self._closed = False
 
@@ -115,8 +116,8 @@ class ProcessExecutor:
         except TypeError as error:
             return Outcome(End.RAISED, None, error)
         try:
+            self._count_one_more()
             self._jobs.put(job)
-            self._grow()
             # In slices: the exception that is to stop us is raised between two of them.
             while not job.done.acquire(True, SLICE):
                 if self._closed and not self._masters:
@@ -143,10 +144,12 @@ class ProcessExecutor:
             while not job.done.acquire(True, SLICE) and time.monotonic() < deadline:
                 pass
 
-    def _grow(self) -> None:
-        """Add a master where none is idle and the limit allows it."""
+    def _count_one_more(self) -> None:
+        """Expect another job; add a master where too few are idle for what is expected, and the limit allows it."""
         with self._lock:
-            if not self._closed and self._jobs.qsize() > self._idle and len(self._masters) < self._limit:
+            # An interrupt behind this leaves it too high, which at worst starts a worker too soon.
+            self._expected += 1
+            if not self._closed and self._expected > self._idle and len(self._masters) < self._limit:
                 # It counts itself when it begins: one that an interrupt kept from its start must not.
                 number = len(self._masters)
                 threading.Thread(target=self._serve, name=f"jupyter-wf-worker-{number}", daemon=True).start()
@@ -163,10 +166,11 @@ class ProcessExecutor:
                 with self._lock:
                     self._idle += 1
                 job = self._jobs.get()
-                with self._lock:
-                    self._idle -= 1
                 if job is None:
                     return
+                with self._lock:
+                    self._idle -= 1
+                    self._expected -= 1
                 child = self._work(job, child)
                 del job
         finally:
@@ -194,12 +198,14 @@ class ProcessExecutor:
             job.error = error
         finally:
             job.parcel = b""
-            if child is not None and not child.usable:
-                child.end()
-                child = None
-            with self._lock:
-                self._at_work.discard(job)
-            job.done.release()
+            try:
+                if child is not None and not child.usable:
+                    child.end()
+                    child = None
+            finally:
+                with self._lock:
+                    self._at_work.discard(job)
+                job.done.release()
         return child
 
     def _shut_down(self) -> None:

@@ -154,6 +154,18 @@ def test_a_module_that_a_worker_cannot_import_is_an_ordinary_error(
     monkeypatch.delitem(sys.modules, "only_here")
 
 
+def test_modules_are_found_where_the_parent_finds_them_now(
+    executor: ProcessExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert executor.run(Call(add, (1,))).value == 1
+    (tmp_path / "found_later.py").write_text("def f(): return 7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import found_later  # type: ignore[import-not-found]
+
+    assert executor.run(Call(found_later.f)).value == 7
+    monkeypatch.delitem(sys.modules, "found_later")
+
+
 def test_a_decorated_function_is_imported_there(executor: ProcessExecutor) -> None:
     assert b"cloudpickle" not in dumps(calls.decorated.fn)
     outcome = executor.run(Call(calls.decorated.fn))
