@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ArtifactWritten", "Entry", "Kept", "LogWritten", "ResultStored", "RunCreated", "RunPatched", "StateChanged"]
+__all__ = [
+    "ArtifactWritten",
+    "Entry",
+    "Kept",
+    "LogWritten",
+    "ResultStored",
+    "RunCreated",
+    "RunKept",
+    "RunPatched",
+    "StateChanged",
+]
 
 
 class RunCreated(NamedTuple):
@@ -63,6 +73,18 @@ class StateChanged(NamedTuple):
     message: str | None = None
     error: str | None = None
     kept: Kept | None = None
+
+
+class RunKept(NamedTuple):
+    """What a run has left is good from now on: the transaction that it completed in has committed.
+
+    It counts only while the run is COMPLETED in that attempt. It makes no event.
+    """
+
+    run_id: str
+    at: float
+    attempt: int
+    kept: Kept
 
 
 class LogWritten(NamedTuple):
@@ -122,4 +144,4 @@ class ArtifactWritten(NamedTuple):
     data: str
 
 
-Entry = RunCreated | StateChanged | LogWritten | RunPatched | ResultStored | ArtifactWritten
+Entry = RunCreated | StateChanged | RunKept | LogWritten | RunPatched | ResultStored | ArtifactWritten

@@ -143,7 +143,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResult:
-    """A value that a run left for later calls; the fields mean what they do in `ResultStored`."""
+    """A value that a run left for later calls; the fields mean what they do in `ResultStored`.
+
+    ``at`` is None where it is not known when that was.
+    """
 
     run_id: str
     format: str
@@ -151,6 +154,7 @@ class StoredResult:
     expires_at: float | None = None
     code: str | None = None
     inputs: str | None = None
+    at: float | None = None
 
 
 class Earlier(NamedTuple):

@@ -173,13 +173,14 @@ def test_results_by_key(store: Store, maker: Maker) -> None:
     first, second = maker.run(), maker.run()
     append = maker.journal.append
     append(ResultStored(first, 1.0, "k", 100.0, "json", b"1"))
-    assert store.find_result("k", 99.0) == StoredResult(run_id=first, format="json", data=b"1", expires_at=100.0)
+    found = StoredResult(run_id=first, format="json", data=b"1", expires_at=100.0, at=1.0)
+    assert store.find_result("k", 99.0) == found
     assert store.find_result("k", 100.0) is None
     assert store.find_result("other", 1.0) is None
     before = store.last_seq()
     append(ResultStored(second, 2.0, "k", None, "pickle", b"\0\xff"))
     append(ResultStored(second, 2.0, "\ud800\0", None, "pickle", b""))
-    assert store.find_result("k", 1e12) == StoredResult(run_id=second, format="pickle", data=b"\0\xff")
+    assert store.find_result("k", 1e12) == StoredResult(run_id=second, format="pickle", data=b"\0\xff", at=2.0)
     assert store.find_result("\ud800\0", 1.0) is not None
     assert store.last_seq() == before
 

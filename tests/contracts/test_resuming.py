@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_wf.core.errors import InvalidRequest, RunFinished, RunNotFound
-from jupyter_wf.core.events import Kept, ResultStored, RunCreated, StateChanged
+from jupyter_wf.core.events import Kept, ResultStored, RunCreated, RunKept, StateChanged
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.models import Earlier, RunFilter, StoredResult
 from jupyter_wf.store.base import Store
@@ -48,8 +48,34 @@ def test_a_completed_run_keeps_its_value(store: Store, maker: Maker, kept: Kept,
     if flushed:
         maker.journal.flush(10)
     maker.state(run_id, "COMPLETED", kept=kept)
-    expected = StoredResult(run_id=run_id, format=kept.format, data=kept.data, code=kept.code, inputs=kept.inputs)
+    expected = StoredResult(
+        run_id=run_id,
+        format=kept.format,
+        data=kept.data,
+        code=kept.code,
+        inputs=kept.inputs,
+        at=store.get_run(run_id).ended_at,
+    )
     assert store.run_result(run_id) == expected
+
+
+def test_what_a_run_keeps_may_be_said_after_its_end(store: Store, maker: Maker, flushed: bool) -> None:
+    run_id, other = maker.run("COMPLETED"), maker.run("RUNNING")
+    if flushed:
+        maker.journal.flush(10)
+    assert store.run_result(run_id) is None
+    seq = store.last_seq()
+    for attempt, late in ((1, run_id), (2, run_id), (1, other), (1, "unknown")):
+        kept = KEPT if attempt == 1 else LARGE
+        maker.journal.append(RunKept(late, 9.0, attempt, kept))
+    found = store.run_result(run_id)
+    assert found is not None and (found.format, found.data) == (KEPT.format, KEPT.data)
+    assert store.run_result(other) is None
+    assert store.last_seq() == seq
+    maker.state(run_id, "RUNNING", "Retrying", attempt=2)
+    maker.journal.append(RunKept(run_id, 9.0, 1, KEPT))
+    maker.state(run_id, "COMPLETED", attempt=2)
+    assert store.run_result(run_id) is None
 
 
 def test_runs_that_keep_nothing(store: Store, maker: Maker) -> None:
@@ -146,7 +172,9 @@ def test_the_last_result_of_a_task(store: Store, maker: Maker) -> None:
     append(ResultStored(run_id, 9.0, "m", None, "json", b"2", "other"))
     append(ResultStored(run_id, 4.0, "n", None, "json", b"3", "load"))
     append(ResultStored(run_id, 9.0, "o", None, "json", b"4"))
-    found = StoredResult(run_id=run_id, format="json", data=b"1", expires_at=6.0, code="c1", inputs='{"x": 1}')
+    found = StoredResult(
+        run_id=run_id, format="json", data=b"1", expires_at=6.0, code="c1", inputs='{"x": 1}', at=5.0
+    )
     assert store.last_result("load") == found
     assert store.find_result("k", 5.5) == found
     assert store.last_result("unknown") is None and store.last_result("\ud800\0") is None

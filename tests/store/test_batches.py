@@ -18,6 +18,7 @@ from jupyter_wf.core.events import (
     LogWritten,
     ResultStored,
     RunCreated,
+    RunKept,
     RunPatched,
     StateChanged,
 )
@@ -44,6 +45,7 @@ _states = st.builds(
     st.none() | st.builds(lambda t, m: json.dumps({"type": t, "message": m}), _text, _text),
     st.none() | _kept,
 )
+_late = st.builds(RunKept, _ids, _at, st.integers(1, 3), _kept)
 _logs = st.builds(LogWritten, _ids, _at, st.integers(0, 50), _text, _text)
 _patches = st.builds(
     lambda run_id, at, patch: RunPatched(run_id, at, json.dumps(patch)),
@@ -82,7 +84,7 @@ _artifacts = st.builds(
     st.none() | _text,
     st.integers(0, 9).map(json.dumps),
 )
-_entries = st.one_of(_states, _states, _states, _logs, _patches, _results, _artifacts)
+_entries = st.one_of(_states, _states, _states, _late, _logs, _patches, _results, _artifacts)
 
 
 @st.composite
@@ -172,7 +174,8 @@ def _check_history(file: File, accepted: Sequence[Entry]) -> None:
             newest = [each.at for each in states if each.attempt == last.attempt and each.type == "RUNNING"]
             ended = last.at if last.type in _TERMINAL else None
             assert row == (last.type, last.at, last.attempt, newest[0] if newest else None, ended)
-            kept = [each.kept for each in states if each.attempt == last.attempt and each.kept is not None]
+            known = [each for each in accepted if isinstance(each, (StateChanged, RunKept)) and each.run_id == run_id]
+            kept = [each.kept for each in known if each.attempt == last.attempt and each.kept is not None]
             owner = None if any(map(_is_suspended, states)) else "owner"
             assert _kept_of(file, run_id) == (*(kept[-1] if kept else (None,) * 4), owner)
 

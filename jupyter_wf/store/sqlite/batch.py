@@ -12,6 +12,7 @@ from jupyter_wf.core.events import (
     LogWritten,
     ResultStored,
     RunCreated,
+    RunKept,
     RunPatched,
     StateChanged,
 )
@@ -101,6 +102,8 @@ class _Writing:
                 self._patch(entry)  # type: ignore[arg-type]
             elif kind is ArtifactWritten:
                 self._artifact(entry)  # type: ignore[arg-type]
+            elif kind is RunKept:
+                self._keep(entry)  # type: ignore[arg-type]
             else:
                 self._results.append(entry)  # type: ignore[arg-type]
         last_seq = self._execute()
@@ -153,6 +156,16 @@ class _Writing:
         else:
             payload = state_payload(type_, name, message, attempt, run.error if entry.error is not None else None)
         self._events += (entry.at, run.n, "state", payload, None)
+
+    def _keep(self, entry: RunKept) -> None:
+        run = self._runs.get(entry.run_id) or self._load(entry.run_id)
+        if run is None:
+            self._refused.append((entry, "there is no such run"))
+        elif run.type != "COMPLETED" or run.attempt != entry.attempt:
+            self._refused.append((entry, f"attempt {run.attempt} is {run.name}"))
+        else:
+            run.kept = entry.kept
+            run.keeps = True
 
     def _log(self, entry: LogWritten) -> None:
         numbers = self._find(entry.run_id)

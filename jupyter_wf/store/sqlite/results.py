@@ -39,7 +39,8 @@ class ResultReader:
         rows = []
         if checked_id(run_id) is not None:
             rows = self._database.rows(
-                "SELECT state_type, id, result_format, result, NULL, code, inputs FROM runs WHERE id = ?", (run_id,)
+                "SELECT state_type, id, result_format, result, NULL, code, inputs, ended_at FROM runs WHERE id = ?",
+                (run_id,),
             )
         if not rows:
             raise RunNotFound(run_id[:100])

@@ -67,7 +67,7 @@ EARLIER_COLUMNS = (
     "id, kind, name, flow_name, task_name, call_number, attempt, state_type, state_name, state_message, state_at, "
     "parameters, code, inputs, result_format, result, process_id"
 )
-RESULT_COLUMNS = "run_id, format, data, expires_at, code, inputs"
+RESULT_COLUMNS = "run_id, format, data, expires_at, code, inputs, at"
 ARTIFACT_COLUMNS = "id, run_id, key, type, description, data, created_at, updated_at"
 VARIABLE_COLUMNS = "name, value, tags, created_at, updated_at"
 INPUT_COLUMNS = "id, run_id, key, value, sender, created_at"
@@ -186,7 +186,9 @@ def earlier_from(row: tuple[Any, ...]) -> Earlier:
 
 def result_from(row: tuple[Any, ...]) -> StoredResult:
     """Return the result of a row of `RESULT_COLUMNS`."""
-    return StoredResult(run_id=row[0], format=row[1], data=row[2], expires_at=row[3], code=row[4], inputs=row[5])
+    return StoredResult(
+        run_id=row[0], format=row[1], data=row[2], expires_at=row[3], code=row[4], inputs=row[5], at=row[6]
+    )
 
 
 def artifact_from(row: tuple[Any, ...]) -> Artifact:
