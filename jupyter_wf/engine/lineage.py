@@ -30,19 +30,13 @@ def innermost() -> Known | None:
 
 def above(run: Known) -> Iterator[Known]:
     """Yield the runs that ``run`` is part of, from its parent up. Only those of another process are looked up."""
-    if isinstance(run, LiveRun):
-        runtime = run.runtime
-        while run.parent is not None:
-            run = run.parent
-            yield run
-        store = runtime.store
-    else:
-        store = current_runtime().store
-    parent_id = run.parent_id
-    while parent_id is not None:
-        run = store.get_run(parent_id)
+    while isinstance(run, LiveRun) and run.parent is not None:
+        run = run.parent
         yield run
-        parent_id = run.parent_id
+    # Where a call is executed in another process the store is opened only for what was not sent along.
+    while run.parent_id is not None:
+        run = (run.runtime if isinstance(run, LiveRun) else current_runtime()).store.get_run(run.parent_id)
+        yield run
 
 
 def flow_runs(run: Known | None = None) -> Iterator[Known]:

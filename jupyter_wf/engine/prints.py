@@ -51,9 +51,14 @@ class _Printing:
             if live is None:
                 self.end(None)
             return
-        texts = [str(value) for value in values]
-        self._original(*texts, sep=sep, end=end, file=file, **more)
-        text = f"{(' ' if sep is None else sep).join(texts)}{'' if end is None else end}".rstrip()
+        if sep is not None and not isinstance(sep, str):
+            # It says what is wrong.
+            self._original(*values, sep=sep, end=end, file=file, **more)
+            return
+        # As one text: each value is asked for its text once, and each write may cost a change of threads.
+        text = (" " if sep is None else sep).join([str(value) for value in values])
+        self._original(text, end=end, file=file, **more)
+        text = f"{text}{'' if end is None else end}".rstrip()
         if text:
             live.log(logging.INFO, cut(text), "jupyter_wf.print")
 

@@ -15,6 +15,7 @@ from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.runtime import deployment, flow_run, task_run
+from jupyter_wf.task_runners import ProcessPoolTaskRunner
 
 
 def everything(module: ModuleType) -> dict[str, Any]:
@@ -114,6 +115,23 @@ def test_attempts_and_async() -> None:
 
     asyncio.run(main())
     assert counts == [(1, 1), (2, 1)]
+
+
+def test_in_a_process() -> None:
+    @task(tags=["own"])
+    def work() -> tuple[dict[str, Any], dict[str, Any]]:
+        return (
+            {name: getattr(task_run, name) for name in ("name", "task_name", "run_count", "tags")},
+            {name: getattr(flow_run, name) for name in ("id", "name", "flow_name", "root_flow_run_id")},
+        )
+
+    @flow(flow_run_name="nightly", task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def main() -> None:
+        told, of_flow = work.submit().result()
+        assert told == {"name": "work-0", "task_name": "work", "run_count": 1, "tags": ["own"]}
+        assert of_flow == {name: getattr(flow_run, name) for name in of_flow}
+
+    main()
 
 
 def test_in_a_runners_kernel() -> None:
