@@ -33,7 +33,8 @@ _TERMINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 _ids = st.sampled_from(_RUNS)
 _at = st.floats(0, 1e6)
 _text = st.text(max_size=4)
-_kept = st.builds(Kept, _text, st.binary(max_size=3), st.none() | _text, st.none() | st.just('{"x": 1}'))
+_word = st.text("ab", max_size=2)
+_kept = st.builds(Kept, _word, st.binary(max_size=3), st.none() | _word, st.none() | st.just('{"x": 1}'))
 _states = st.builds(
     StateChanged,
     _ids,
@@ -59,6 +60,7 @@ _patches = st.builds(
             "source": st.dictionaries(st.sampled_from("xyz"), _text, max_size=2),
             "parameters": st.dictionaries(_text, st.integers(0, 9), max_size=2),
             "tags": st.lists(_text, max_size=2),
+            "process_id": st.sampled_from(("another", "third")),
         },
     ),
 )
@@ -176,8 +178,24 @@ def _check_history(file: File, accepted: Sequence[Entry]) -> None:
             assert row == (last.type, last.at, last.attempt, newest[0] if newest else None, ended)
             known = [each for each in accepted if isinstance(each, (StateChanged, RunKept)) and each.run_id == run_id]
             kept = [each.kept for each in known if each.attempt == last.attempt and each.kept is not None]
-            owner = None if any(map(_is_suspended, states)) else "owner"
-            assert _kept_of(file, run_id) == (*(kept[-1] if kept else (None,) * 4), owner)
+            assert _kept_of(file, run_id) == (kept[-1] if kept else (None,) * 4)
+        if row is not None:
+            owner = file.connection.execute("SELECT process_id FROM runs WHERE id = ?", (run_id,)).fetchone()
+            assert owner == (_owner(run_id, accepted),)
+
+
+def _owner(run_id: str, accepted: Sequence[Entry]) -> str | None:
+    owner: str | None = None
+    for entry in accepted:
+        if entry.run_id != run_id:
+            continue
+        if isinstance(entry, RunCreated):
+            owner = entry.process_id
+        elif isinstance(entry, StateChanged) and _is_suspended(entry):
+            owner = None
+        elif isinstance(entry, RunPatched):
+            owner = json.loads(entry.patch).get("process_id", owner)
+    return owner
 
 
 def _is_suspended(state: StateChanged) -> bool:
@@ -185,7 +203,7 @@ def _is_suspended(state: StateChanged) -> bool:
 
 
 def _kept_of(file: File, run_id: str) -> tuple[Any, ...]:
-    columns = "result_format, result, code, inputs, process_id"
+    columns = "result_format, result, code, inputs"
     row: tuple[Any, ...] = file.connection.execute(f"SELECT {columns} FROM runs WHERE id = ?", (run_id,)).fetchone()
     return row
 

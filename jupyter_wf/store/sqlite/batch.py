@@ -184,8 +184,13 @@ class _Writing:
             self._refused.append((entry, "there is no such run"))
             return
         text = clean_json(entry.patch)
-        patch = json.loads(text)
-        self._patches.append((entry.run_id, _checked(patch)))
+        patch = _checked(json.loads(text))
+        self._patches.append((entry.run_id, patch))
+        if "process_id" in patch:
+            # In its turn: a run that gets an owner may have been suspended before, or be so afterwards.
+            run = self._runs.get(entry.run_id) or self._load(entry.run_id)
+            if run is not None:
+                run.owned_by(patch["process_id"])
         self._events += (entry.at, numbers[0], "patch", text, None)
 
     def _artifact(self, entry: ArtifactWritten) -> None:
@@ -247,11 +252,10 @@ class _Writing:
     def _execute(self) -> int:
         connection = self._connection
         write_created(connection, self._created.values())
-        for run_id, patch in self._patches:
-            _apply_patch(connection, run_id, patch)
-        # After the patches: a run that has got an owner may have been suspended since.
         if self._changed:
             write_loaded(connection, self._changed.values())
+        for run_id, patch in self._patches:
+            _apply_patch(connection, run_id, patch)
         for result in self._results:
             connection.execute(_KEEP_RESULT, _result_values(result))
         write_events(connection, self._events)
@@ -297,8 +301,6 @@ def _apply_patch(connection: sqlite.Connection, run_id: str, patch: dict[str, An
         connection.execute("UPDATE runs SET expected=? WHERE id=?", (patch["expected"], run_id))
     if "parameters" in patch:
         connection.execute("UPDATE runs SET parameters=? WHERE id=?", (json.dumps(patch["parameters"]), run_id))
-    if "process_id" in patch:
-        connection.execute("UPDATE runs SET process_id=? WHERE id=?", (patch["process_id"], run_id))
     if "tags" in patch:
         connection.execute("UPDATE runs SET tags=? WHERE id=?", (json.dumps(patch["tags"]), run_id))
     if "source" in patch:

@@ -26,7 +26,7 @@ _INSERT_EVENTS = "INSERT INTO events (at, run, kind, payload, root) VALUES "
 _STATE = "attempt=?, state_type=?, state_name=?, state_message=?, state_at=?, error=?, started_at=?, ended_at=?"
 _UPDATE_RUN = f"UPDATE runs SET {_STATE} WHERE n=?"
 _UPDATE_KEPT = f"UPDATE runs SET {_STATE}, code=?, inputs=?, result_format=?, result=? WHERE n=?"
-_RELEASE = "UPDATE runs SET process_id=NULL WHERE n=?"
+_UPDATE_OWNER = "UPDATE runs SET process_id=? WHERE n=?"
 _NOTHING = (None, None, None, None)
 LOAD_RUN = (
     "SELECT n, attempt, state_type, state_name, state_message, state_at, error, started_at, ended_at FROM runs "
@@ -37,8 +37,8 @@ LOAD_RUN = (
 class BatchedRun:
     """The part of a stored run that states change.
 
-    ``keeps`` tells that ``kept`` is to be written (what a stored run has kept is not loaded), ``released`` that the
-    run has no owner any more.
+    ``keeps`` tells that ``kept`` is to be written (what a stored run has kept is not loaded), ``moves`` that ``owner``
+    is: None for nobody.
     """
 
     __slots__ = (
@@ -49,9 +49,10 @@ class BatchedRun:
         "keeps",
         "kept",
         "message",
+        "moves",
         "n",
         "name",
-        "released",
+        "owner",
         "started",
         "type",
     )
@@ -78,7 +79,8 @@ class BatchedRun:
         self.started = started
         self.ended = ended
         self.kept: Kept | None = None
-        self.keeps = self.released = False
+        self.owner: str | None = None
+        self.keeps = self.moves = False
 
     def values(self) -> tuple[object, ...]:
         """Return the values of its state."""
@@ -106,13 +108,17 @@ class BatchedRun:
             return "the run is Suspended: nobody owns it"
         return None
 
+    def owned_by(self, process_id: str | None) -> None:
+        """Take on another owner, or none."""
+        self.owner = process_id
+        self.moves = True
+
     def enter(self, entry: StateChanged, type_: str) -> None:
         """Take on a state that was not refused."""
         if entry.attempt > self.attempt:
             self.attempt = entry.attempt
             self.error = self.started = self.kept = None
             self.keeps = True
-            self.released = False
         at = entry.at
         self.type = type_
         self.name = entry.name if entry.name.isascii() else clean(entry.name)
@@ -123,7 +129,7 @@ class BatchedRun:
             if self.started is None:
                 self.started = at
         elif type_ == "PAUSED" and self.name == "Suspended":
-            self.released = True
+            self.owned_by(None)
         if entry.kept is not None:
             self.kept = entry.kept
             self.keeps = True
@@ -145,15 +151,15 @@ def write_loaded(connection: sqlite.Connection, loaded: Iterable[BatchedRun]) ->
     """Update the runs that were stored before."""
     states: list[tuple[object, ...]] = []
     keeping: list[tuple[object, ...]] = []
-    released: list[tuple[object, ...]] = []
+    moving: list[tuple[object, ...]] = []
     for run in loaded:
         if run.keeps:
             keeping.append((*run.values(), *run.kept_values(), run.n))
         else:
             states.append((*run.values(), run.n))
-        if run.released:
-            released.append((run.n,))
-    for statement, rows in ((_UPDATE_RUN, states), (_UPDATE_KEPT, keeping), (_RELEASE, released)):
+        if run.moves:
+            moving.append((run.owner, run.n))
+    for statement, rows in ((_UPDATE_RUN, states), (_UPDATE_KEPT, keeping), (_UPDATE_OWNER, moving)):
         if rows:
             connection.executemany(statement, rows)
 
@@ -174,7 +180,7 @@ def _created_values(entry: RunCreated, run: BatchedRun) -> tuple[object, ...]:
         None if task_name is None else clean(task_name),
         entry.parent_id,
         entry.root_id,
-        None if run.released else entry.process_id,
+        run.owner if run.moves else entry.process_id,
         clean_json(entry.parameters),
         clean_json(entry.tags),
         clean_json(entry.upstream),
