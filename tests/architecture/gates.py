@@ -24,6 +24,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.executors.registry -> jupyter_wf.executors.process": "most flows never start a process",
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
+    "jupyter_wf.pytest_plugin -> jupyter_wf.testing": "every run of pytest loads the plugin, few tests use it",
     "jupyter_wf.secrets -> asyncio": "only who awaits a secret pays for asyncio",
     "jupyter_wf.secrets -> keyring": "only a secret that is not in the environment is asked of the keyring",
     "jupyter_wf.secrets -> pydantic_core": "pydantic itself asks for it, and is there then",

@@ -24,6 +24,7 @@ LAYERS: Mapping[str, int] = {
     "ipython": 5,
     "cli": 5,
     "testing": 5,
+    "pytest_plugin": 5,
     # The package's own face: it hands out names lazily and has the hooks that Jupyter calls.
     "": 6,
     "__main__": 6,
@@ -32,6 +33,7 @@ PUBLIC = 3
 #: Inside one layer these may import those, and nothing else.
 SIDEWAYS: Mapping[str, tuple[str, ...]] = {
     "engine": ("jupyter_wf.executors.base", "jupyter_wf.executors.registry"),
+    "pytest_plugin": ("jupyter_wf.testing",),
 }
 
 #: The package's own face: it names the types of the hooks that Jupyter calls, which are no part of what users import.
@@ -58,6 +60,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "pydantic": ("engine.coercion", "input"),
     "pydantic_core": ("engine.coercion", "secrets"),
     "pysqlite3": ("store.sqlite",),
+    "pytest": ("pytest_plugin",),
     "rich": ("cli",),
     "sqlite3": ("store.sqlite",),
     "sqlite_utils": ("store.sqlite",),
