@@ -32,9 +32,9 @@ _LONGEST_STOP = 2 * KILL_GRACE + INTERRUPT_GRACE + TERMINATE_GRACE
 
 
 class _Job:
-    """One call on its way. ``done`` is free when it has ended or will not begin."""
+    """One call on its way. ``ended`` is set, and ``done`` released, when it has ended or will not begin."""
 
-    __slots__ = ("_lock", "_taken", "answer", "call", "done", "error", "parcel", "wanted")
+    __slots__ = ("_lock", "_taken", "answer", "call", "done", "ended", "error", "parcel", "wanted")
 
     def __init__(self, call: Call, parcel: bytes) -> None:
         self.call = call
@@ -42,6 +42,7 @@ class _Job:
         self.answer: bytearray | None = None
         self.error: BaseException | None = None
         self.wanted = True
+        self.ended = False
         self.done = threading.Lock()
         self.done.acquire()
         self._lock = threading.Lock()
@@ -58,6 +59,11 @@ class _Job:
         self.wanted = False
         with self._lock:
             return self._taken
+
+    def end(self) -> None:
+        """Wake whoever waits for it."""
+        self.ended = True
+        self.done.release()
 
     def is_wanted(self) -> bool:
         """Whether the call is to go on."""
@@ -141,8 +147,9 @@ class ProcessExecutor:
     def _stop(self, job: _Job) -> None:
         deadline = time.monotonic() + _LONGEST_STOP
         if job.stop():
-            while not job.done.acquire(True, SLICE) and time.monotonic() < deadline:
-                pass
+            # The lock itself may have been taken just before the interrupt.
+            while not job.ended and time.monotonic() < deadline:
+                job.done.acquire(True, SLICE)
 
     def _count_one_more(self) -> None:
         """Expect another job; add a master where too few are idle for what is expected, and the limit allows it."""
@@ -205,7 +212,7 @@ class ProcessExecutor:
             finally:
                 with self._lock:
                     self._at_work.discard(job)
-                job.done.release()
+                job.end()
         return child
 
     def _shut_down(self) -> None:
