@@ -60,10 +60,15 @@ class Lease:
         "run_id",
         "taken",
         "thread",
+        "unlisted",
     )
 
-    def __init__(self, runtime: Host, names: Sequence[str], occupy: int, run_id: str | None) -> None:
+    def __init__(
+        self, runtime: Host, names: Sequence[str], occupy: int, run_id: str | None, *, unlisted: int | None = None
+    ) -> None:
         self.id = new_id()
+        #: How many slots a name has that has no limit; None for any number.
+        self.unlisted = unlisted
         self.names = tuple(names)
         self.occupy = occupy
         self.run_id = run_id
@@ -86,7 +91,12 @@ class Lease:
         self._asked = True
         try:
             wait = self._runtime.store.limits.take(
-                self.id, self.names, self.occupy, process_id=self._runtime.process.id, run_id=self.run_id
+                self.id,
+                self.names,
+                self.occupy,
+                process_id=self._runtime.process.id,
+                run_id=self.run_id,
+                unlisted=self.unlisted,
             )
         except InvalidRequest as error:
             raise ConcurrencySlotAcquisitionError(self.names, error.reason) from None
@@ -130,13 +140,20 @@ class Lease:
         mine = [lease for lease in list(_held) if lease.thread is me and lease._runtime is self._runtime]
         for name in self.names:
             held = sum(lease.occupy for lease in mine if name in lease.names)
-            limit = self._runtime.store.limits.get(name) if held else None
-            if limit is not None and limit.active and not limit.decay and held + self.occupy > limit.slots:
+            slots = self._slots(name) if held else None
+            if slots is not None and held + self.occupy > slots:
                 raise ConcurrencySlotAcquisitionError(
                     self.names,
-                    f"the code that asks for them holds {held} of the {limit.slots} slots of {name!r} itself, so it "
+                    f"the code that asks for them holds {held} of the {slots} slots of {name!r} itself, so it "
                     "would wait for ever; raise the limit, take all slots at once, or use 'async with' in async code",
                 )
+
+    def _slots(self, name: str) -> int | None:
+        """Return how many may hold slots of ``name`` at the same time, None for any number."""
+        limit = self._runtime.store.limits.get(name)
+        if limit is None:
+            return self.unlisted
+        return limit.slots if limit.active and not limit.decay else None
 
 
 class _Place:

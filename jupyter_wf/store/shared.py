@@ -68,11 +68,19 @@ class LimitStore(Protocol):
         """Return all limits by name, with what is taken now."""
 
     def take(
-        self, lease_id: str, names: Sequence[str], occupy: int, *, process_id: str, run_id: str | None = None
+        self,
+        lease_id: str,
+        names: Sequence[str],
+        occupy: int,
+        *,
+        process_id: str,
+        run_id: str | None = None,
+        unlisted: int | None = None,
     ) -> float | None:
         """Take ``occupy`` slots of each of the limits, of all or of none.
 
-        Returns None where they are taken (names without a limit, or with an inactive one, count as free), else the
+        A name without a limit has ``unlisted`` slots: with 1, that is a lock. Returns None where the slots are taken
+        (names with an inactive limit, and without one where ``unlisted`` is None, count as free), else the
         seconds after which it is worth while to ask again. Slots of processes that have died on this host are freed
         first. Raises `InvalidRequest` where ``occupy`` is more than a limit has in all. A second call with the same
         ``lease_id`` that holds its slots already changes nothing and returns None.

@@ -44,8 +44,10 @@ def take(store: Store) -> Take:
     process = this_process("python")
     store.register(process)
 
-    def take_slots(lease: str, *names: str, occupy: int = 1, process_id: str = process.id) -> float | None:
-        return store.limits.take(lease, names, occupy, process_id=process_id)
+    def take_slots(
+        lease: str, *names: str, occupy: int = 1, process_id: str = process.id, unlisted: int | None = None
+    ) -> float | None:
+        return store.limits.take(lease, names, occupy, process_id=process_id, unlisted=unlisted)
 
     return take_slots
 
@@ -127,6 +129,21 @@ def test_names_without_a_limit_are_free(store: Store, take: Take) -> None:
     assert taken(store, "off") == 0
     store.limits.set("off", 1)
     assert take("three", "off") is None, "who came before it was switched on holds nothing"
+
+
+def test_a_name_without_a_limit_can_be_a_lock(store: Store, take: Take) -> None:
+    assert take("a", "key", unlisted=1) is None
+    assert take("a", "key", unlisted=1) is None
+    assert take("b", "key", unlisted=1) is not None
+    assert store.limits.list() == []
+    dead = dead_process()
+    store.register(dead)
+    assert take("c", "other", unlisted=1, process_id=dead.id) is None
+    assert take("d", "other", unlisted=1) is None
+    store.limits.release("a")
+    assert take("b", "key", unlisted=1) is None
+    store.limits.set("key", 2)
+    assert take("e", "key", unlisted=1) is None
 
 
 def test_more_than_there_is_is_refused(store: Store, take: Take) -> None:

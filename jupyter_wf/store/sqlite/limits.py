@@ -92,7 +92,14 @@ class Limits(LimitStore):
         return found[0] if found else None
 
     def take(
-        self, lease_id: str, names: Sequence[str], occupy: int, *, process_id: str, run_id: str | None = None
+        self,
+        lease_id: str,
+        names: Sequence[str],
+        occupy: int,
+        *,
+        process_id: str,
+        run_id: str | None = None,
+        unlisted: int | None = None,
     ) -> float | None:
         """Take slots of all the limits, or of none. Slots of a rate limit are used up: nobody holds them."""
         wanted = tuple(dict.fromkeys(_checked_name(name) for name in names))
@@ -104,7 +111,7 @@ class Limits(LimitStore):
             if _holds(connection, lease_id):
                 return None
             now = time.time()
-            rows = [row for row in _find(connection, wanted) if row.active]
+            rows = _wanted(connection, wanted, unlisted)
             dead = self._dead(connection, wanted)
             if dead:
                 connection.execute(
@@ -127,7 +134,7 @@ class Limits(LimitStore):
         # Who has to wait asks again and again: that takes no write lock.
         with self._database.snapshot() as connection:
             now = time.time()
-            rows = [row for row in _find(connection, wanted) if row.active]
+            rows = _wanted(connection, wanted, unlisted)
             if not rows:
                 return None
             wait = _wait(rows, _held(connection, wanted, self._dead(connection, wanted)), occupy, now)
@@ -184,6 +191,16 @@ def _is_rate(value: object) -> bool:
 def _find(connection: sqlite.Connection, names: Collection[str]) -> list[_Row]:
     rows = connection.execute(f"SELECT {_COLUMNS} FROM limits WHERE {_NAMED}", (json.dumps(list(names)),)).fetchall()
     return [_Row(*row) for row in rows]
+
+
+def _wanted(connection: sqlite.Connection, names: Collection[str], unlisted: int | None) -> list[_Row]:
+    """Return the limits that bind whoever wants slots of these names; ``unlisted`` is what a name without one has."""
+    rows = _find(connection, names)
+    listed = {row.name for row in rows}
+    binding = [row for row in rows if row.active]
+    if unlisted is not None:
+        binding += [_Row(name, unlisted, 0.0, 1, 0.0, 0.0) for name in names if name not in listed]
+    return binding
 
 
 def _held(connection: sqlite.Connection, names: Collection[str], dead: Collection[str]) -> dict[str, int]:
