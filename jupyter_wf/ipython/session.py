@@ -16,6 +16,7 @@ from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flows import Flow
+from jupyter_wf.ipython.displays import keep_displays
 from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
@@ -58,6 +59,7 @@ class Session:
             lambda: events.unregister("post_run_cell", self._after_cell),
             lambda: posts.remove(self.transformer),
             leave_out_our_frames(self.shell),
+            keep_displays(self.shell),
             self.runtime.on_root(self._on_root),
             self.runtime.journal.subscribe(self.board.on_commit),
         ]
