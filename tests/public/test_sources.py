@@ -182,14 +182,15 @@ def test_what_can_be_imported_has_an_entrypoint(folder: Path) -> None:
         (module.total.fn, "total"),
         (module.double, "double"),
         (module.plain, "plain"),
-        (module.other_name, "plain"),
+        (module.other_name, "other_name"),
         (module.Pipeline.run_it, "Pipeline.run_it"),
         (module.Pipeline.of_class, "Pipeline.of_class"),
     ):
         entrypoint = entrypoint_of(value)
         assert entrypoint == f"{file}:{name}"
         again = load_object(entrypoint)
-        assert getattr(again, "fn", again) == getattr(value, "fn", value)
+        # A class method is a new object each time, and so is what `total.fn` is loaded as: the flow around it.
+        assert again == value or again.fn is value
     assert entrypoint_of(load_flow("packed_flows.part:go")) == "packed_flows.part:go"
     with pytest.raises(TargetError, match="names nothing"):
         load_object(str(file))
