@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from jupyter_wf import runtime as runtime
+    from jupyter_wf.annotations import allow_failure as allow_failure
+    from jupyter_wf.annotations import quote as quote
+    from jupyter_wf.annotations import unmapped as unmapped
     from jupyter_wf.context import tags as tags
+    from jupyter_wf.control import skip as skip
+    from jupyter_wf.control import stop_flow as stop_flow
     from jupyter_wf.flows import Flow as Flow
     from jupyter_wf.flows import flow as flow
     from jupyter_wf.futures import as_completed as as_completed
@@ -30,12 +35,17 @@ _HOMES = {
     "Flow": "flows",
     "State": "states",
     "Task": "tasks",
+    "allow_failure": "annotations",
     "as_completed": "futures",
     "flow": "flows",
     "get_run_logger": "logging",
+    "quote": "annotations",
     "runtime": "",
+    "skip": "control",
+    "stop_flow": "control",
     "tags": "context",
     "task": "tasks",
+    "unmapped": "annotations",
     "wait": "futures",
 }
 
@@ -44,12 +54,17 @@ __all__ = [
     "State",
     "Task",
     "__version__",
+    "allow_failure",
     "as_completed",
     "flow",
     "get_run_logger",
+    "quote",
     "runtime",
+    "skip",
+    "stop_flow",
     "tags",
     "task",
+    "unmapped",
     "wait",
 ]
 
