@@ -56,6 +56,36 @@ class Flow(Decorated, Generic[P, R]):
             live = call(with_executor(self.callee, stack), args, kwargs, wait_for=wait_for)
         return live.state if return_state else hand_out(live)
 
+    def resume(self, flow_run_id: str, /, **changed: Any) -> Any:
+        """Go on with a run of this flow that failed, crashed, was cancelled or suspended: make its next attempt here.
+
+        It may be a run of another process. Tasks that completed are restored, not called. The flow gets the arguments
+        that it was called with, except for those that are ``changed``. Returns and raises what a call does (with
+        ``return_state=True`` the state); raises `RunNotFound`, `RunFinished` for a run that COMPLETED or that another
+        process has, `ParameterError` for a run of another flow and for a missing or wrong argument, `InputRefused`
+        where it was suspended for an input that nobody has given, `FlowPauseTimeout` where that took too long.
+        """
+        # Few programs resume anything.
+        from jupyter_wf.engine.resumption import resume_run
+
+        __tracebackhide__ = True
+        return_state = changed.pop("return_state", False)
+        if self.callee.is_async:
+            return _resumed(self.callee, flow_run_id, changed, return_state)
+        with ExitStack() as stack:
+            live = resume_run(with_executor(self.callee, stack), str(flow_run_id), changed)
+        return live.state if return_state else hand_out(live)
+
+
+async def _resumed(callee: Callee, run_id: str, changed: dict[str, Any], return_state: bool) -> Any:
+    # Only async flows pay for asyncio.
+    from jupyter_wf.engine.resumption_async import resume_async
+
+    __tracebackhide__ = True
+    with ExitStack() as stack:
+        live = await resume_async(with_executor(callee, stack), str(run_id), changed)
+    return live.state if return_state else hand_out(live)
+
 
 async def _awaited(
     callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, return_state: bool

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import random
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
+from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skipped
 from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.parameters import exact_json
@@ -115,8 +117,8 @@ class Invocation:
         if live.parent is not None and live.persist and live.inputs is None:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
-        elif live.kind == "flow" and live.parent_id is None and live.inputs is None and live.attempt == 1:
-            keep_arguments(live, bind(callee, self.args, self.kwargs))
+            if live.kind == "flow" and live.parent is None and live.attempt == 1:
+                keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
         if self.earlier is not None and restored(live, callee, self.earlier):
             return _nothing()
         # A run that was begun before, in this process or another, may be in a later attempt already.
@@ -163,6 +165,11 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         name = f"{callee.name}-{number or 0}"
     tags = TAGS.get()
     exact = None if upstream else exact_json(parameters)
+    run_id: str | None = None
+    unkept: Sequence[str] = ()
+    if exact is None and parent is None and not is_task and not upstream:
+        run_id = new_id()
+        unkept = keep_arguments(host, run_id, callee, parameters)
     live = host.begin(
         callee.kind,
         name,
@@ -176,8 +183,11 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         source=source,
         max_attempts=callee.policy.retries + 1,
         call_number=number,
+        run_id=run_id,
     )
     try:
+        for line in unkept:
+            live.log(logging.DEBUG, line)
         live.callee = callee
         live.inputs = None if exact is None else ""
         _take_on(callee, live)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import exact_json, is_secret
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.entrypoints import entrypoint_of
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import Host
 from jupyter_wf.store.blobs import Payload
 
 __all__ = ["changed_call", "keep_arguments", "kept_arguments", "whereabouts"]
@@ -39,32 +38,32 @@ def whereabouts(callee: Callee) -> Mapping[str, Any]:
     return found
 
 
-def keep_arguments(live: LiveRun, arguments: Mapping[str, Any]) -> None:
-    """Store the arguments of a root flow run, where its recorded parameters don't tell them exactly.
+def keep_arguments(host: Host, run_id: str, callee: Callee, arguments: Mapping[str, Any]) -> list[str]:
+    """Store the arguments of a root flow run that its recorded parameters don't tell exactly.
 
-    Those whose name says that they are secret are left out. What can't be stored is told in the run's log.
+    Done before the run is created, so that whoever sees the run finds them. Those whose name says that they are secret
+    are left out. Returns lines for the run's log about those that can't be stored.
     """
-    if exact_json(arguments) is not None:
-        return
-    told = {name: value for name, value in arguments.items() if not is_secret(name) or _is_default(live, name, value)}
+    told = {name: value for name, value in arguments.items() if not is_secret(name) or _is_default(callee, name, value)}
+    lines: list[str] = []
     try:
-        payload = live.runtime.blobs.keep(told)
+        payload = host.blobs.keep(told)
     except MissingResult:
-        payload = live.runtime.blobs.keep({name: value for name, value in told.items() if _can_be_kept(live, name, value)})
-    live.runtime.journal.append(ResultStored(live.id, time.time(), _KEY + live.id, None, *payload))
+        payload = host.blobs.keep({name: told[name] for name in told if _can_be_kept(host, name, told[name], lines)})
+    host.journal.append(ResultStored(run_id, time.time(), _KEY + run_id, None, *payload))
+    return lines
 
 
-def _is_default(live: LiveRun, name: str, value: Any) -> bool:
-    signature = live.callee.signature
-    parameter = None if signature is None else signature.parameters.get(name)
+def _is_default(callee: Callee, name: str, value: Any) -> bool:
+    parameter = None if callee.signature is None else callee.signature.parameters.get(name)
     return parameter is not None and parameter.default is value
 
 
-def _can_be_kept(live: LiveRun, name: str, value: Any) -> bool:
+def _can_be_kept(host: Host, name: str, value: Any, lines: list[str]) -> bool:
     try:
-        live.runtime.blobs.keep(value)
+        host.blobs.keep(value)
     except MissingResult as error:
-        live.log(logging.DEBUG, f"to be resumed in another process the run will need {name!r} again: {error}")
+        lines.append(f"to be resumed in another process the run will need {name!r} again: {error}")
         return False
     return True
 
@@ -86,7 +85,8 @@ def changed_call(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the positional and keyword arguments of a call with the arguments ``kept``, some of them ``changed``.
 
-    ``recorded`` are the names of all the arguments that there were. Raises `ParameterError` for a parameter that there is not, and for one that has no value.
+    ``recorded`` are the names of all the arguments that there were. Raises `ParameterError` for a parameter that there
+    is not, and for one that has no value.
     """
     signature = callee.signature
     lost = [name for name in recorded if name not in kept and name not in changed]
@@ -106,5 +106,5 @@ def changed_call(
         name = next(iter(more))
         raise ParameterError(name, f"there is no such parameter; it is {callee.name}{signature}")
     known = {name: value for name, value in arguments.items() if name in signature.parameters}
-    bound = inspect.BoundArguments(signature, known)  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(signature, known)
     return bound.args, bound.kwargs

@@ -21,16 +21,21 @@ __all__ = ["load_earlier", "reopened", "restored"]
 
 
 def load_earlier(live: LiveRun) -> None:
-    """Take up what the earlier attempts of a run left, by what was called and the how-manieth call it was."""
-    found = live.runtime.store.earlier(live.id)
-    live.family.earlier = {
-        (
-            each.task_name or each.name if each.kind == "task" else f"{each.kind} {each.flow_name}",
-            each.call_number,
-        ): each
-        for each in found
-        if each.call_number is not None
-    }
+    """Take up what the earlier attempts of a run left, by what was called and the how-manieth call it was.
+
+    What is suspended below the run waits from now on for its call; where that does not come, it is closed with the run.
+    """
+    left: dict[tuple[str, int], Earlier] = {}
+    for each in live.runtime.store.earlier(live.id):
+        if each.state.is_paused() and each.state.name == "Suspended":
+            _reopen(_live(live.runtime, live, each))
+        elif not each.state.is_closed():
+            # A thread of an attempt before, in this process, that could not be stopped: the run is still its own.
+            continue
+        if each.call_number is not None:
+            name = each.task_name or each.name if each.kind == "task" else f"{each.kind} {each.flow_name}"
+            left[name, each.call_number] = each
+    live.family.earlier = left
 
 
 def reopened(
@@ -40,6 +45,21 @@ def reopened(
 
     One that did not complete, or left nothing, begins its next attempt at once.
     """
+    live = parent.children.get(earlier.id) or _live(host, parent, earlier)
+    live.callee = callee
+    live.max_attempts = callee.policy.retries + 1
+    live.parameters = parameters
+    live.tags = callee.tags
+    if live.is_open:
+        live.patch(parameters=json.loads(to_json(parameters)))
+        return live, None
+    if earlier.state.is_completed() and earlier.format is not None and earlier.state.name != "Skipped":
+        return live, earlier
+    _reopen(live, parameters=json.loads(to_json(parameters)))
+    return live, None
+
+
+def _live(host: Host, parent: LiveRun, earlier: Earlier) -> LiveRun:
     live = LiveRun(
         host,
         run_id=earlier.id,
@@ -53,22 +73,16 @@ def reopened(
         attempt=earlier.attempt,
         state=earlier.state,
     )
-    live.callee = callee
-    live.max_attempts = callee.policy.retries + 1
-    live.parameters = parameters
-    live.tags = callee.tags
     live.story.append(earlier.state.name)
-    if earlier.state.is_completed() and earlier.format is not None and earlier.state.name != "Skipped":
-        return live, earlier
-    _reopen(live)
-    return live, None
+    return live
 
 
-def _reopen(live: LiveRun) -> None:
+def _reopen(live: LiveRun, **facts: Any) -> None:
+    """Begin the next attempt of a run, which belongs to this process from now on."""
     if live.parent is not None:
         live.inherit(live.parent)
     live.set_state(StateType.PENDING, new_attempt=True)
-    live.patch(parameters=json.loads(to_json(live.parameters)))
+    live.patch(process_id=live.runtime.process.id, **facts)
 
 
 def restored(live: LiveRun, callee: Callee, earlier: Earlier) -> bool:
@@ -92,6 +106,6 @@ def restored(live: LiveRun, callee: Callee, earlier: Earlier) -> bool:
     else:
         why = explain(earlier.code, before, callee.keeping.code, now)
     if live.state.is_closed():
-        _reopen(live)
+        _reopen(live, parameters=json.loads(to_json(live.parameters)))
         live.log(logging.INFO, f"called again: {why}")
     return False

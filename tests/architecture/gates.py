@@ -22,6 +22,8 @@ GATES: dict[str, str] = {
     "jupyter_wf.executors.parcels -> jupyter_wf.executors.pickling": "40 ms that most workers do not need: cloudpickle",
     "jupyter_wf.executors.registry -> importlib.metadata": "30 ms that nobody needs who uses our own executors",
     "jupyter_wf.executors.registry -> jupyter_wf.executors.process": "most flows never start a process",
+    "jupyter_wf.flows -> jupyter_wf.engine.resumption": "few programs resume anything: it is loaded when one does",
+    "jupyter_wf.flows -> jupyter_wf.engine.resumption_async": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
     "jupyter_wf.pytest_plugin -> jupyter_wf.testing": "every run of pytest loads the plugin, few tests use it",

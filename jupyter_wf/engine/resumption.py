@@ -1,0 +1,98 @@
+"""Going on, in this process, with a flow run that has ended, or was suspended, in this one or another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_wf.core.errors import FlowPauseTimeout, InputRefused, ParameterError, RunFinished
+from jupyter_wf.core.models import Run, RunFilter
+from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.callee import Callee, bind
+from jupyter_wf.engine.calls import continue_run
+from jupyter_wf.engine.drivers import settle
+from jupyter_wf.engine.handover import changed_call, kept_arguments
+from jupyter_wf.engine.pausing import answer_to, keep_answer
+from jupyter_wf.engine.resuming import load_earlier
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runtime import Runtime, current_runtime
+
+__all__ = ["expire", "open_questions", "resume_run", "take_over"]
+
+
+def resume_run(callee: Callee, run_id: str, changed: Mapping[str, Any]) -> LiveRun:
+    """Make the next attempt of a run, in the calling thread; return the run. Raises what `take_over` raises."""
+    live, args, kwargs = take_over(callee, run_id, changed)
+    try:
+        return continue_run(callee, live, args, kwargs)
+    except BaseException as error:
+        # It may have come before the run was driven.
+        settle(live, error)
+        raise
+
+
+def take_over(
+    callee: Callee, run_id: str, changed: Mapping[str, Any]
+) -> tuple[LiveRun, tuple[Any, ...], dict[str, Any]]:
+    """Make this process the owner of a run's next attempt; return the run and the arguments to call its flow with.
+
+    Raises `RunNotFound`; `RunFinished` where it COMPLETED or another process has it; `ParameterError` where it is a run
+    of another flow, or an argument is missing or wrong; `MissingResult` where the stored arguments can't be read;
+    `InputRefused` where it was suspended to wait for an input that nobody has given, and `FlowPauseTimeout` where it
+    waited too long.
+    """
+    runtime = current_runtime()
+    # Its first use makes this process known in the store.
+    runtime.journal.flush()
+    run = runtime.store.get_run(run_id)
+    if run.kind != "flow" or run.flow_name != callee.name:
+        which = f"{run_id} is a run of the {run.kind} {run.task_name or run.flow_name!r}, not of {callee.name!r}"
+        raise ParameterError("flow_run_id", which)
+    if run.state.is_completed():
+        raise RunFinished(run.id, run.state.name, "resumed")
+    args, kwargs = changed_call(callee, run.parameters, kept_arguments(runtime, run), changed)
+    bind(callee, args, kwargs)
+    _let_go_on(runtime, run)
+    live = runtime.adopt(runtime.store.take_over(run.id, runtime.process.id))
+    return live, args, kwargs
+
+
+def _let_go_on(runtime: Runtime, run: Run) -> None:
+    """Answer what a suspended run waits for, where it is nothing but to be resumed."""
+    for asked, question in open_questions(runtime, run):
+        expire(runtime, run, asked, question)
+        if answer_to(runtime, asked.id, question["key"])[0]:
+            continue
+        if question["schema"] is not None:
+            why = "it waits for an input: give it with resume_flow_run(run_id, run_input=…)"
+            raise InputRefused(asked.id, why)
+        keep_answer(runtime, asked.id, question["key"], None)
+
+
+def open_questions(runtime: Runtime, run: Run) -> list[tuple[Run, Mapping[str, Any]]]:
+    """Return the runs of a suspended tree that were suspended by themselves, each with what it waits for.
+
+    Those above them wait for them; ``run`` alone where it is one of them.
+    """
+    if not (run.state.is_paused() and run.state.name == "Suspended"):
+        return []
+    if run.source.get("pause"):
+        return [(run, run.source["pause"])]
+    below = RunFilter(root_id=run.root_id, states=("Suspended",), oldest_first=True)
+    return [(each, each.source["pause"]) for each in runtime.store.list_runs(below).items if each.source.get("pause")]
+
+
+def expire(runtime: Runtime, run: Run, asked: Run, question: Mapping[str, Any]) -> None:
+    """Make a run FAILED that was suspended for longer than it was to be, and raise `FlowPauseTimeout`."""
+    until = question["timeout_at"]
+    if until is None or time.time() <= until:
+        return
+    error = FlowPauseTimeout(asked.id, asked.name, question["timeout"])
+    live = runtime.adopt(runtime.store.take_over(run.id, runtime.process.id))
+    live.patch(source={"pause": None})
+    # What is suspended below it can't be closed but by its next attempt.
+    load_earlier(live)
+    live.set_state(StateType.FAILED, None, str(error), error=error, data=error)
+    runtime.journal.flush()
+    raise error
