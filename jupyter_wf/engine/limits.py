@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 
@@ -19,9 +19,10 @@ from jupyter_wf.core.errors import (
 )
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.models import Limit
+from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.runs import Host, LiveRun
 
-__all__ = ["TAG_PREFIX", "Ask", "Lease", "changed", "tag_slots", "tags_limited", "take", "wait_in_line"]
+__all__ = ["TAG_PREFIX", "Ask", "Lease", "Steps", "changed", "tag_slots", "tags_limited", "take", "wait_in_line"]
 
 _log = logging.getLogger("jupyter_wf.concurrency")
 #: A task with the tag "db" takes a slot of the limit "tag:db".
@@ -46,7 +47,11 @@ Steps = Generator[Ask | float, float | None, None]
 
 
 class Lease:
-    """Slots that are wanted, then held, by one ``with`` block of this process."""
+    """Slots that are wanted, then held, by one ``with`` block of this process.
+
+    ``run_id`` is the run that wants them; ``whole`` means that it holds them until everything below it has ended.
+    ``unlisted`` is how many slots a name has that has no limit, None for any number.
+    """
 
     __slots__ = (
         "_abandoned",
@@ -61,17 +66,25 @@ class Lease:
         "taken",
         "thread",
         "unlisted",
+        "whole",
     )
 
     def __init__(
-        self, runtime: Host, names: Sequence[str], occupy: int, run_id: str | None, *, unlisted: int | None = None
+        self,
+        runtime: Host,
+        names: Sequence[str],
+        occupy: int,
+        run_id: str | None,
+        *,
+        whole: bool = False,
+        unlisted: int | None = None,
     ) -> None:
         self.id = new_id()
-        #: How many slots a name has that has no limit; None for any number.
         self.unlisted = unlisted
         self.names = tuple(names)
         self.occupy = occupy
         self.run_id = run_id
+        self.whole = whole
         self.taken = False
         #: The thread (or the thread of the event loop) that goes on when the slots are there.
         self.thread = threading.current_thread()
@@ -131,21 +144,28 @@ class Lease:
             _log.warning("slots of %s are held until this process ends: %s", ", ".join(self.names), error)
         _place.ring(self.names)
 
-    def refuse_to_wait_for_itself(self) -> None:
-        """Raise `ConcurrencySlotAcquisitionError` where the calling thread, which is to block, holds the slots itself.
+    def refuse_to_wait_for_itself(self, *, blocking: bool) -> None:
+        """Raise `ConcurrencySlotAcquisitionError` where the slots are held by what can't go on before this has them.
 
-        That is so inside another ``with`` block of the same limit, and where a coroutine blocks the event loop.
+        Those are the runs around the current one, which wait for it, and, for one that is ``blocking``, its thread:
+        inside another ``with`` block of the same limit, and where a coroutine blocks the event loop.
         """
-        me = threading.current_thread()
-        mine = [lease for lease in list(_held) if lease.thread is me and lease._runtime is self._runtime]
+        me = threading.current_thread() if blocking else None
+        around = {run.id for run in _with_parents(current_run())}
+        mine = [
+            lease
+            for lease in list(_held)
+            if lease._runtime is self._runtime and (lease.thread is me or (lease.whole and lease.run_id in around))
+        ]
         for name in self.names:
             held = sum(lease.occupy for lease in mine if name in lease.names)
             slots = self._slots(name) if held else None
             if slots is not None and held + self.occupy > slots:
                 raise ConcurrencySlotAcquisitionError(
                     self.names,
-                    f"the code that asks for them holds {held} of the {slots} slots of {name!r} itself, so it "
-                    "would wait for ever; raise the limit, take all slots at once, or use 'async with' in async code",
+                    f"the code that asks for them, or a run that it is part of, holds {held} of the {slots} slots of "
+                    f"{name!r} itself, so it would wait for ever; raise the limit, take all slots at once, or use "
+                    "'async with' in async code",
                 )
 
     def _slots(self, name: str) -> int | None:
@@ -154,6 +174,12 @@ class Lease:
         if limit is None:
             return self.unlisted
         return limit.slots if limit.active and not limit.decay else None
+
+
+def _with_parents(run: LiveRun | None) -> Iterator[LiveRun]:
+    while run is not None:
+        yield run
+        run = run.parent
 
 
 class _Place:
@@ -282,7 +308,7 @@ def take(lease: Lease, runtime: Host, timeout: float | None) -> None:
                     continue
                 if not given_back:
                     if timeout is None:
-                        lease.refuse_to_wait_for_itself()
+                        lease.refuse_to_wait_for_itself(blocking=True)
                     # Others do their work in this pool's thread's place meanwhile.
                     waiting.enter_context(runtime.waiting())
                     given_back = True
@@ -335,11 +361,14 @@ def changed() -> None:
 
 def tags_limited(live: LiveRun, tags: Iterable[str]) -> Lease | None:
     """Return the lease that a run with these tags has to take before it runs, None where no tag is limited."""
+    if live.kind != "task":
+        # The tags of a flow are also those of its tasks, each of which takes a slot of its own.
+        return None
     names = _tag_limits.names(live.runtime)
     if not names or names.isdisjoint(tags):
         return None
     wanted = [TAG_PREFIX + tag for tag in dict.fromkeys(tags) if tag in names]
-    return Lease(live.runtime, wanted, 1, live.id)
+    return Lease(live.runtime, wanted, 1, live.id, whole=True)
 
 
 def tag_slots(live: LiveRun, tags: Iterable[str]) -> AbstractContextManager[None]:

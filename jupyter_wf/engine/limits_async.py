@@ -28,6 +28,7 @@ async def take_async(lease: Lease, runtime: Host, timeout: float | None) -> None
 
     steps = wait_in_line(lease, runtime.store.data_version, wake, timeout)
     answer: float | None = None
+    waits = False
     try:
         while True:
             try:
@@ -38,6 +39,9 @@ async def take_async(lease: Lease, runtime: Host, timeout: float | None) -> None
                 # A commit takes long enough to let others go on.
                 answer = await loop.run_in_executor(None, lease.ask)
                 continue
+            if timeout is None and not waits:
+                lease.refuse_to_wait_for_itself(blocking=False)
+                waits = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), step)
             event.clear()

@@ -17,6 +17,7 @@ import pytest
 
 import jupyter_wf.concurrency.asyncio as for_asyncio
 import jupyter_wf.concurrency.sync as for_sync
+from jupyter_wf import flow, task
 from jupyter_wf.concurrency import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
@@ -26,6 +27,7 @@ from jupyter_wf.concurrency import (
     remove_limit,
     set_limit,
 )
+from jupyter_wf.context import tags
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.engine import limits as engine_limits
 from jupyter_wf.engine.interrupts import Interruption, Target
@@ -473,3 +475,95 @@ def test_a_tag_limit_of_another_process_is_seen() -> None:
             return taken("tag:db") == 1
 
     until(counted, "the limit counts")
+
+
+def test_tasks_with_a_limited_tag_run_in_turn() -> None:
+    set_limit("tag:db", 2)
+    crowd = Crowd()
+
+    @task(tags=["db"])
+    def threaded() -> None:
+        with crowd.here():
+            threading.Event().wait(0.002)
+
+    @task(tags=["db"])
+    async def awaited() -> None:
+        with crowd.here():
+            await asyncio.sleep(0.002)
+
+    @flow
+    def pipeline() -> None:
+        with tags("db"):
+            futures = [*(threaded.submit() for _ in range(10)), *(awaited.submit() for _ in range(10))]
+            for future in futures:
+                future.result()
+
+    @flow
+    async def async_pipeline() -> None:
+        await asyncio.gather(*(awaited() for _ in range(10)))
+
+    with tags("db"):
+        pipeline()
+    asyncio.run(async_pipeline())
+    assert (crowd.most, crowd.entered, taken("tag:db"), waiting()) == (2, 30, 0, 0)
+
+
+def test_a_task_that_waits_for_a_slot_can_be_cancelled() -> None:
+    set_limit("tag:db", 1)
+    go, holds = threading.Event(), threading.Event()
+
+    @task(tags=["db"])
+    def work() -> None:
+        holds.set()
+        assert go.wait(30)
+
+    @flow
+    def pipeline() -> list[str]:
+        first = work.submit()
+        assert holds.wait(30)
+        second = work.submit()
+        until(lambda: waiting() == 1, "the second waits")
+        second.cancel()
+        second.wait(30)
+        go.set()
+        first.wait(30)
+        return [first.state.name, second.state.name]
+
+    assert pipeline() == ["Completed", "Cancelled"]
+    assert (taken("tag:db"), waiting()) == (0, 0)
+
+
+def test_a_task_below_the_one_that_holds_the_slots_is_told() -> None:
+    set_limit("tag:db", 1)
+
+    @task(tags=["db"])
+    def inner() -> None:
+        raise AssertionError
+
+    @task(tags=["db"])
+    async def async_inner() -> None:
+        raise AssertionError
+
+    @task(tags=["db"])
+    def outer(way: str) -> None:
+        inner() if way == "call" else inner.submit().result()
+
+    @task(tags=["db"])
+    async def async_outer() -> None:
+        await async_inner()
+
+    for work in (lambda: outer("call"), lambda: outer("submit"), lambda: asyncio.run(async_outer())):
+        with pytest.raises(ConcurrencySlotAcquisitionError, match="wait for ever"):
+            work()
+    assert (taken("tag:db"), waiting()) == (0, 0)
+
+
+def test_a_task_with_the_limit_0_fails_and_says_why() -> None:
+    set_limit("tag:db", 0)
+
+    @task(tags=["db"])
+    def work() -> None:
+        raise AssertionError
+
+    state = work(return_state=True)
+    assert state.is_failed() and "tag:db" in (state.message or "")
