@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from jupyter_wf.engine.futures import RunFuture, as_completed, wait
+from jupyter_wf.engine.futures import RunFuture, RunFutureList, as_completed, wait
 
-__all__ = ["PrefectFuture", "RunFuture", "as_completed", "wait"]
+__all__ = ["PrefectFuture", "PrefectFutureList", "RunFuture", "RunFutureList", "as_completed", "wait"]
 
-#: Prefect's name for it.
+#: Prefect's names for them.
 PrefectFuture = RunFuture
+PrefectFutureList = RunFutureList

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from jupyter_wf.core.policy import exponential_backoff
 from jupyter_wf.engine.calls import call, hand_out
@@ -14,6 +14,9 @@ from jupyter_wf.engine.mapping import map_calls
 from jupyter_wf.engine.options import TaskOptions
 from jupyter_wf.engine.recording import RECORDING
 from jupyter_wf.engine.submit import submit
+
+if TYPE_CHECKING:
+    from jupyter_wf.engine.background import BackgroundFuture
 
 __all__ = ["Task", "exponential_backoff", "task"]
 
@@ -83,7 +86,7 @@ class Task(Decorated, Generic[P, R]):
     def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> RunFutureList[Any]:
         """Submit one call for each element of the iterable arguments; return the list of their futures at once.
 
-        ``unmapped(value)``, texts, bytes and mappings go to every call as they are. A future is waited for, and its
+        ``unmapped(value)``, texts, bytes, files, models and mappings go to every call as they are. A future is waited for, and its
         value mapped over. ``return_state=True`` waits, and returns the list of the states. Raises
         `MappingLengthMismatch` and `MappingMissingIterable`.
         """
@@ -95,6 +98,33 @@ class Task(Decorated, Generic[P, R]):
             futures.wait()
             return [future.state for future in futures]  # type: ignore[return-value]
         return futures
+
+    def delay(self, *args: Any, **kwargs: Any) -> BackgroundFuture:
+        """Leave the call to whoever serves this task (`serve`), in this process or another; return its future at once.
+
+        The run is stored, SCHEDULED, before this returns. It is not part of the flow that calls this. Raises
+        `ParameterError` for arguments that do not fit, `MissingResult` for one that can't be stored.
+        """
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        wait_for: Iterable[Any] | None = None,
+    ) -> BackgroundFuture:
+        """Do as `delay` does, with the arguments as a sequence and a mapping; ``wait_for`` are waited for before."""
+        # Only background tasks need it.
+        from jupyter_wf.engine.background import delay
+
+        return delay(self.callee, tuple(args or ()), dict(kwargs or {}), wait_for or ())
+
+    def serve(self, *, limit: int = 10) -> None:
+        """Execute this task's background runs, at most ``limit`` at the same time, until the process is interrupted."""
+        # Only background tasks need it.
+        from jupyter_wf.engine.background import TaskServer
+
+        TaskServer({self.name: self.callee}, limit=limit).serve()
 
     def on_commit(self, hook: Hook) -> Hook:
         """Have ``hook(transaction)`` called when the transaction that a run is part of commits. Returns the hook."""

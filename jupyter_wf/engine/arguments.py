@@ -61,7 +61,7 @@ class _Kinds(dict[type, str]):
         if issubclass(kind, Annotation):
             return "annotation"
         for container, name in ((list, "list"), (tuple, "tuple"), ((set, frozenset), "set"), (dict, "dict")):
-            if issubclass(kind, container):  # type: ignore[arg-type]
+            if issubclass(kind, container):
                 return name
         marks = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
         return "object" if any(hasattr(kind, mark) for mark in marks) else ""

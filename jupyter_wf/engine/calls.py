@@ -112,8 +112,11 @@ class Invocation:
                 return skipped(reason) if ready is Ready.SKIP else not_ready(reason)
             self.args = tuple(resolve(value) for value in self.args)
             self.kwargs = {name: resolve(value) for name, value in self.kwargs.items()}
+            arguments = None
             if callee.validates:
-                self._validate(bind(callee, self.args, self.kwargs))
+                arguments = self._validate(bind(callee, self.args, self.kwargs))
+            if callee.run_name is not None and self.earlier is None:
+                live.patch(name=named(callee, arguments or bind(callee, self.args, self.kwargs)))
         if live.parent is not None and live.persist and live.inputs is None:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
@@ -160,7 +163,8 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
             _take_on(callee, live)
             return live
     is_task = callee.kind == "task"
-    name = named(callee, parameters) if callee.run_name is not None else None
+    # A name that futures are part of is made when they have ended.
+    name = None if callee.run_name is None or upstream else named(callee, parameters)
     if name is None and is_task:
         name = f"{callee.name}-{number or 0}"
     tags = TAGS.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ def map_calls(
 ) -> RunFutureList[Any]:
     """Submit one call for each element of the iterable arguments, and return the futures in order.
 
-    Every iterable but a text, bytes or a mapping is mapped over; what can't be iterated over, and ``unmapped(value)``,
+    Every iterable but a text, bytes, a file, a model or a mapping is mapped over; what can't be iterated over, and ``unmapped(value)``,
     goes to every call. A future is waited for and its value mapped over. Raises `MappingMissingIterable` where nothing
     can be mapped over, `MappingLengthMismatch` where lengths differ, `ParameterError` for wrong arguments.
     """
@@ -35,7 +36,8 @@ def map_calls(
     lengths = {str(names[number]): len(column) for number, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise MappingLengthMismatch(callee.name, lengths)
-    wait_for = tuple(wait_for)
+    # The edges to what was mapped over stay, though its value is there.
+    wait_for = (*wait_for, *(value for value in values if isinstance(value, RunFuture)))
     positional = len(args)
     keys = list(kwargs)
     futures: RunFutureList[Any] = RunFutureList()
@@ -57,6 +59,8 @@ def _by_name(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     return [*names, *kwargs], [*args, *kwargs.values()]
 
 
+#: What can be iterated over, and is one thing all the same.
+_WHOLE = (str, bytes, bytearray, Mapping, type, Annotation, io.IOBase)
 _PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -69,7 +73,7 @@ def _column(value: Any) -> list[Any] | None:
         return None if inner is None else [allow_failure(item) for item in inner]
     if isinstance(value, RunFuture):
         value = value.result()
-    if isinstance(value, (str, bytes, bytearray, Mapping, type, Annotation)):
+    if isinstance(value, _WHOLE) or hasattr(type(value), "__pydantic_fields__"):
         return None
     try:
         return list(value)

@@ -194,7 +194,7 @@ def test_the_list_that_map_returns_is_an_argument_like_any_other(runs: Runs) -> 
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: [1, [2]], lambda: {"a": {"b": 1}}, lambda: (1, 2), lambda: Frozen([1]), Plain]
+    "make", [lambda: [1, [2]], lambda: {"a": {"b": 1}}, lambda: (1, 2), lambda: Frozen([1]), lambda: Plain(1)]
 )
 def test_what_holds_no_future_is_the_very_same_object(make: Callable[..., Any]) -> None:
     given = make()
