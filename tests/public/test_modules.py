@@ -26,6 +26,13 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.runtime", ["flow_run", "task_run", "deployment"]),
         ("jupyter_wf.tasks", ["task", "Task"]),
         ("jupyter_wf.flows", ["flow", "Flow"]),
+        ("jupyter_wf.concurrency", ["concurrency", "rate_limit", "set_limit", "remove_limit", "get_limits"]),
+        ("jupyter_wf.concurrency.sync", ["concurrency", "rate_limit"]),
+        ("jupyter_wf.concurrency.asyncio", ["concurrency", "rate_limit"]),
+        ("jupyter_wf.artifacts", ["Artifact", "create_markdown_artifact", "update_progress_artifact"]),
+        ("jupyter_wf.variables", ["Variable"]),
+        ("jupyter_wf.secrets", ["Secret"]),
+        ("jupyter_wf.testing", ["wf_harness"]),
     ],
 )
 def test_names(module: str, names: list[str]) -> None:
