@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
 from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Find, Keep, Outcome, Wait
+from jupyter_wf.core.errors import CrashedRun
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.core.states import State, StateType
 
@@ -79,7 +80,7 @@ def life(
                 yield Keep(cache.key, outcome.value, cache.expiration)
             yield closing
             return
-        if outcome.end not in (End.RAISED, End.TIMED_OUT) or policy.retries <= attempt - first:
+        if not _may_be_retried(outcome) or policy.retries <= attempt - first:
             yield _closing(outcome)
             return
         refused = not policy.retries_after(outcome.error)
@@ -99,6 +100,12 @@ def life(
                 return
         attempt += 1
         yield _RETRY
+
+
+def _may_be_retried(outcome: Outcome) -> bool:
+    """Whether the call failed, or what executed it elsewhere died; not where this process is to end."""
+    died = outcome.end is End.CRASHED and isinstance(outcome.error, CrashedRun)
+    return died or outcome.end in (End.RAISED, End.TIMED_OUT)
 
 
 def not_ready(reason: str) -> Life:

@@ -93,7 +93,7 @@ class Run:
 class RunFilter:
     """Which runs to list. Fields that are None or empty do not restrict; the others must all hold.
 
-    ``roots_only`` keeps runs without a parent; ``states`` are state types or names, compared without case;
+    ``roots_only`` keeps runs without a parent; ``unowned`` keeps open runs that wait for a process; ``states`` are state types or names, compared without case;
     ``flow`` is a flow's name; ``text`` is looked for in the run's, flow's and task's name.
     """
 
@@ -103,6 +103,7 @@ class RunFilter:
     parent_id: str | None = None
     root_id: str | None = None
     roots_only: bool = False
+    unowned: bool = False
     text: str | None = None
     oldest_first: bool = False
 

@@ -134,7 +134,7 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
     persist, keeping = _keeping(fn, options)
     teardown = _teardown(options.get("teardown"))
     policy = _policy(options, asks=condition is not None, tears_down=teardown is True)
-    noisy = options.get("log_prints") or policy.late_after is not None or policy.durable
+    noisy = options.get("log_prints") is not None or policy.late_after is not None or policy.durable
     return Callee(
         fn=fn,
         name=name,

@@ -176,26 +176,27 @@ class Runtime:
         live.parameters = parameters or live.parameters
         live.source = source or live.source
         live.tags = tuple(tags)
-        created = RunCreated(
-            ident,
-            time.time(),
-            kind,
-            *(live.name, live.flow_name, task_name, parent_id, live.root_id),
-            self.process.id,
+        texts = (
             to_json(live.parameters) if recorded is None else recorded,
             *(_json_texts(live.tags), _json_texts(upstream), _json_object(source)),
-            *(expected, max_attempts, call_number),
         )
+        created = RunCreated(
+            *(ident, time.time(), kind, live.name, live.flow_name, task_name, parent_id, live.root_id),
+            *(self.process.id, *texts, expected, max_attempts, call_number),
+        )
+        self._publish(live, created)
+        return live
+
+    def _publish(self, live: LiveRun, created: RunCreated) -> None:
         try:
-            if parent is not None:
-                live.inherit(parent)
+            if live.parent is not None:
+                live.inherit(live.parent)
             self.journal.append(created)
             live.set_state(StateType.PENDING)
             self._watch(live)
         except BaseException as error:
             self._abandon(live, error)
             raise
-        return live
 
     def _abandon(self, live: LiveRun, error: BaseException) -> None:
         """Close a run that was interrupted while it was made: its caller does not know of it."""

@@ -33,6 +33,8 @@ def around(live: LiveRun, callee: Callee) -> Iterator[None]:
     """While the block drives a run: its prints are logged, and it may become late, where its options ask for it."""
     seconds = callee.policy.late_after
     deadline = None if seconds is None else live.runtime.deadlines.add(seconds, partial(late, live, seconds))
+    if callee.log_prints is False:
+        live.log_prints = False
     try:
         if callee.log_prints:
             with printing(live):

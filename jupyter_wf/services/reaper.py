@@ -61,7 +61,7 @@ class Reaper:
             return []
         reaped = self._store.reap(self._clock())
         page = self._store.list_runs(_OPEN_ROOTS, limit=1000)
-        self.open_runs = sum(not run.state.is_closed() for run in page.items)
+        self.open_runs = sum(run.process_id is not None and not run.state.is_closed() for run in page.items)
         self._version = version
         if self._on_look:
             self._on_look(self.open_runs)

@@ -46,6 +46,7 @@ ASKED: dict[str, Callable[[SqliteStore, str, str], Any]] = {
 
 #: What all asked for is small enough to be sorted.
 SORTED: dict[str, Callable[[SqliteStore, str, str], Any]] = {
+    "waiting tasks": lambda store, flow, task: store.list_runs(RunFilter(unowned=True, kinds=("task",)), limit=5),
     "artifacts of a tree": lambda store, flow, task: store.artifacts.of_run(flow, tree=True),
 }
 _OURS = ("runs", "r", "events", "e", "requests", "processes", "results", "artifacts", "a", "variables", "inputs")

@@ -17,7 +17,7 @@ from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed, dead_json, type_expression
-from jupyter_wf.store.sqlite.rows import RUN_COLUMNS, clean, run_from
+from jupyter_wf.store.sqlite.rows import OPEN, RUN_COLUMNS, clean, run_from
 
 __all__ = ["RunReader"]
 
@@ -180,6 +180,8 @@ def _conditions(where: RunFilter, dead: Mapping[str, Dead]) -> tuple[list[str], 
         add("root_id = ?", _text("root", where.root_id))
     if where.roots_only:
         add("parent_id IS NULL")
+    if where.unowned:
+        add(f"{OPEN} AND process_id IS NULL")
     if where.text:
         pattern = "%" + re.sub(r"([%_^])", r"^\1", _text("text", where.text)) + "%"
         likes = [f"{field} LIKE ? ESCAPE '^'" for field in ("name", "flow_name", "task_name")]
