@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from jupyter_wf.engine.callee import Callee, with_executor
 from jupyter_wf.engine.calls import call, hand_out
 from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.engine.options import FlowOptions
 from jupyter_wf.engine.recording import RECORDING
+
+if TYPE_CHECKING:
+    from jupyter_wf.graphs import FlowGraph
 
 __all__ = ["Flow", "flow"]
 
@@ -56,6 +60,20 @@ class Flow(Decorated, Generic[P, R]):
             live = call(with_executor(self.callee, stack), args, kwargs, wait_for=wait_for)
         return live.state if return_state else hand_out(live)
 
+    from_source: ClassVar[Callable[[str | Path, str], Flow[..., Any]]]
+
+    def visualize(self, *args: Any, **kwargs: Any) -> FlowGraph:
+        """Return the graph of the tasks that a call with these arguments would run; nothing is run or recorded.
+
+        The flow's body is executed with stand-ins for its tasks' values (``viz_return_value`` where a task has one). In a
+        notebook the graph is drawn; it can be saved as SVG or Mermaid. Raises `FlowVisualizationError` where the body
+        needs the real value of a task.
+        """
+        # Few programs draw.
+        from jupyter_wf.visualization import visualize
+
+        return visualize(self.fn, self.name, args, kwargs)
+
     def resume(self, flow_run_id: str, /, **changed: Any) -> Any:
         """Go on with a run of this flow that failed, crashed, was cancelled or suspended: make its next attempt here.
 
@@ -98,12 +116,33 @@ async def _awaited(
         return await call_async(with_executor(callee, stack), args, kwargs, wait_for, return_state)
 
 
-@overload
-def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
-@overload
-def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
-def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a `Flow`: ``@flow``, or ``@flow(name="etl", timeout_seconds=600)``. See `Flow` for options."""
-    if fn is None:
-        return lambda function: Flow(function, **options)
-    return Flow(fn, **options)
+class _FlowDecorator:
+    """The decorator ``@flow``; ``flow.from_source`` loads a flow that is defined elsewhere."""
+
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Flow[P, R]: ...
+    @overload
+    def __call__(self, **options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    def __call__(self, fn: Callable[..., Any] | None = None, /, **options: Unpack[FlowOptions]) -> Any:
+        """Make a function a `Flow`: ``@flow``, or ``@flow(name="etl", timeout_seconds=600)``.
+
+        See `Flow` for the options.
+        """
+        if fn is None:
+            return lambda function: Flow(function, **options)
+        return Flow(fn, **options)
+
+    @staticmethod
+    def from_source(source: str | Path, entrypoint: str) -> Flow[..., Any]:
+        """Return the flow at ``entrypoint`` (``flows.py:my_flow``) in the local folder ``source``.
+
+        Raises `TargetError` where ``source`` is no local folder, and where there is no such file or flow.
+        """
+        # It imports this module.
+        from jupyter_wf.sources import flow_from_source
+
+        return flow_from_source(source, entrypoint)
+
+
+flow = _FlowDecorator()
+Flow.from_source = staticmethod(flow.from_source)

@@ -93,8 +93,9 @@ class Run:
 class RunFilter:
     """Which runs to list. Fields that are None or empty do not restrict; the others must all hold.
 
-    ``roots_only`` keeps runs without a parent; ``unowned`` keeps open runs that wait for a process; ``states`` are state types or names, compared without case;
-    ``flow`` is a flow's name; ``text`` is looked for in the run's, flow's and task's name.
+    ``roots_only`` keeps runs without a parent, ``unowned`` open runs that wait for a process; ``states`` are state
+    types or names, compared without case; ``flow`` is a flow's name; ``text`` is looked for in the run's, flow's and
+    task's name.
     """
 
     kinds: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from jupyter_wf.core.models import Run, RunKind
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.loglines import SILENCE, cut, least_level, level_number, show
 from jupyter_wf.engine.prints import printing
+from jupyter_wf.engine.recording import RECORDING
 from jupyter_wf.engine.runs import Host, LiveRun
 
 __all__ = [
@@ -222,7 +223,8 @@ def run_logger(run: _Target | None = None, extra: Mapping[str, object] | None = 
     Raises `MissingContextError` outside any run, unless run loggers are silenced (`SILENCE`).
     """
     target = run or CURRENT.get()
-    if target is None and not SILENCE.depth:
+    # Where a flow is only drawn nobody reads the lines.
+    if target is None and not SILENCE.depth and RECORDING.get() is None:
         raise MissingContextError(
             "there is no active flow or task run: call get_run_logger() inside one, or use disable_run_logger()"
         )

@@ -34,6 +34,8 @@ GATES: dict[str, str] = {
     "jupyter_wf.flows -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
     "jupyter_wf.flows -> jupyter_wf.engine.resumption": "few programs resume anything: it is loaded when one does",
     "jupyter_wf.flows -> jupyter_wf.engine.resumption_async": "only async flows pay for asyncio, 30 ms",
+    "jupyter_wf.flows -> jupyter_wf.sources": "it imports flows; and few programs load flows from elsewhere",
+    "jupyter_wf.flows -> jupyter_wf.visualization": "few programs draw their flows",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
     "jupyter_wf.pytest_plugin -> jupyter_wf.testing": "every run of pytest loads the plugin, few tests use it",
     "jupyter_wf.secrets -> asyncio": "only who awaits a secret pays for asyncio",
