@@ -65,7 +65,7 @@ class Flow(Decorated, Generic[P, R]):
     def visualize(self, *args: Any, **kwargs: Any) -> FlowGraph:
         """Return the graph of the tasks that a call with these arguments would run; nothing is run or recorded.
 
-        The flow's body is executed with stand-ins for its tasks' values (``viz_return_value`` where a task has one). In a
+        The body is executed with stand-ins for its tasks' values (``viz_return_value`` where a task has one). In a
         notebook the graph is drawn; it can be saved as SVG or Mermaid. Raises `FlowVisualizationError` where the body
         needs the real value of a task.
         """
@@ -122,7 +122,7 @@ class _FlowDecorator:
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Flow[P, R]: ...
     @overload
-    def __call__(self, **options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    def __call__(self, /, **options: Unpack[FlowOptions]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
     def __call__(self, fn: Callable[..., Any] | None = None, /, **options: Unpack[FlowOptions]) -> Any:
         """Make a function a `Flow`: ``@flow``, or ``@flow(name="etl", timeout_seconds=600)``.
 

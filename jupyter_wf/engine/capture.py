@@ -13,6 +13,7 @@ from typing import Any
 from jupyter_wf.core.errors import InvalidRequest, MissingContextError
 from jupyter_wf.core.events import LogWritten
 from jupyter_wf.core.models import Run, RunKind
+from jupyter_wf.core.secrets import mask
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.loglines import SILENCE, cut, least_level, level_number, show
 from jupyter_wf.engine.prints import printing
@@ -54,7 +55,7 @@ class ForeignRun:
 
     def log(self, level: int, message: str, logger: str = "jupyter_wf") -> None:
         """Write a log line; ``level`` is a number of the standard library's logging."""
-        self.runtime.journal.append(LogWritten(self.id, time.time(), level, logger, message))
+        self.runtime.journal.append(LogWritten(self.id, time.time(), level, logger, mask(message)))
 
 
 _Target = LiveRun | ForeignRun

@@ -13,6 +13,7 @@ from jupyter_wf.core.errors import InvalidTransition
 from jupyter_wf.core.events import Kept, LogWritten, RunPatched, StateChanged
 from jupyter_wf.core.models import Earlier, ProcessInfo, RunError, RunKind
 from jupyter_wf.core.rules import is_allowed
+from jupyter_wf.core.secrets import SEEN, mask
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State, StateType
@@ -268,6 +269,8 @@ class LiveRun:
         that are still open. Raises `InvalidTransition` with the run's story when the table forbids it.
         """
         at = time.time()
+        if SEEN and message is not None:
+            message = mask(message)
         word = name or type.value.capitalize()
         if data is _NO_DATA:
             new = State(type=type, name=word, message=message, at=at)
@@ -333,6 +336,8 @@ class LiveRun:
 
     def log(self, level: int, message: str, logger: str = "jupyter_wf") -> None:
         """Write a log line; ``level`` is a number of the standard library's logging."""
+        if SEEN:
+            message = mask(message)
         self.runtime.journal.append(LogWritten(self.id, time.time(), level, logger, message))
 
     def patch(self, **facts: Any) -> None:

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 
 from jupyter_wf.core.lifecycle import describe
 from jupyter_wf.core.models import RunError
+from jupyter_wf.core.secrets import mask
 
 __all__ = ["FULL_VARIABLE", "is_ours", "run_error", "show_user_frames_first", "without_own_frames"]
 
@@ -52,7 +53,7 @@ def run_error(error: BaseException) -> RunError:
         half = _LONGEST_TRACEBACK // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
     message = describe(error, _LONGEST_MESSAGE).removeprefix(f"{type(error).__name__}: ")
-    return RunError(type=type(error).__name__, message=message, traceback=text)
+    return RunError(type=type(error).__name__, message=mask(message), traceback=mask(text))
 
 
 def _drop_own_frames(told: traceback.TracebackException, error: BaseException) -> None:
