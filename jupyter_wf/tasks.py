@@ -86,8 +86,8 @@ class Task(Decorated, Generic[P, R]):
     def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> RunFutureList[Any]:
         """Submit one call for each element of the iterable arguments; return the list of their futures at once.
 
-        ``unmapped(value)``, texts, bytes, files, models and mappings go to every call as they are. A future is waited for, and its
-        value mapped over. ``return_state=True`` waits, and returns the list of the states. Raises
+        ``unmapped(value)``, texts, bytes, files, models and mappings go to every call as they are. A future is waited
+        for, and its value mapped over. ``return_state=True`` waits, and returns the list of the states. Raises
         `MappingLengthMismatch` and `MappingMissingIterable`.
         """
         if RECORDING.get() is not None:

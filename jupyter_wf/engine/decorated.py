@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
-from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.callee import Callee, bound
 from jupyter_wf.engine.hooks import Hook, Hooks
-from jupyter_wf.engine.options import check_names, make_callee
+from jupyter_wf.engine.options import bound_signature, check_names, make_callee
 from jupyter_wf.engine.recording import RECORDING
 
 __all__ = ["Decorated"]
@@ -35,10 +35,18 @@ class Decorated:
     isasync: bool
     isgenerator: bool
     _options: dict[str, Any]
+    #: What was decorated: ``fn``, or the class or static method that it is the function of.
+    _given: Any
+    #: What the bound ones have in common, with the callee that it was made of.
+    _template: tuple[Callee, Callee] | None
 
     def _set_up(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> None:
         """Take over what the decorator was given. Raises `ParameterError` for options that make no sense."""
         check_names(options, self.options_table)
+        self._given = fn
+        self._template = None
+        if isinstance(fn, (classmethod, staticmethod)):
+            fn = fn.__func__
         callee = replace(make_callee(fn, self.kind, options), owner=self)
         self.fn = fn
         self.callee = callee
@@ -57,17 +65,32 @@ class Decorated:
         functools.update_wrapper(wrapper, fn)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Bind like a function does, so that methods can be decorated."""
-        if instance is None:
+        """Bind like a function does, so that methods can be decorated; also class methods and static ones.
+
+        A bound one is made at each access (4 µs), as bound methods are.
+        """
+        kind = type(self._given)
+        if kind is classmethod:
+            instance = type(instance) if owner is None else owner
+        if kind is staticmethod or instance is None or not hasattr(self.fn, "__get__"):
             return self
-        return type(self)(self.fn.__get__(instance, owner), **{**self._options, "name": self.name})  # type: ignore[call-arg]
+        callee = self.callee
+        fn = self.fn.__get__(instance)
+        if self._template is None or self._template[0] is not callee:
+            self._template = callee, replace(callee, **bound_signature(fn))
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.__dict__["__wrapped__"] = twin.fn = twin._given = fn
+        twin.callee = bound(self._template[1], fn, twin)
+        twin._template = None
+        return twin
 
     def with_options(self, **options: Any) -> Self:
         """Return a copy with some of the decorator's options replaced.
 
         Raises `ParameterError` for an option that there is not.
         """
-        return type(self)(self.fn, **{**self._options, **options})  # type: ignore[call-arg]
+        return type(self)(self._given, **{**self._options, **options})  # type: ignore[call-arg]
 
     def _record(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], how: Literal["call", "submit", "map"]) -> Any:
         """Hand a call to the recorder, in place of executing it: the flow is being drawn."""
@@ -95,15 +118,14 @@ class Decorated:
         return iterate(self.callee, args, kwargs, wait_for)
 
     def _add_hook(self, name: str, hook: Hook) -> Hook:
-        callee = self.callee
-        if name in ("on_commit", "on_rollback"):
-            hooks = callee.transactional or Hooks({})
-            self.callee = replace(callee, transactional=hooks)
-        else:
-            hooks = callee.hooks or Hooks({})
-            self.callee = replace(callee, hooks=hooks)
-        hooks.lists.setdefault(name, []).append(hook)
-        self._options[name] = list(hooks.lists[name])
+        which = "transactional" if name in ("on_commit", "on_rollback") else "hooks"
+        lists = getattr(self.callee, which)
+        # New ones: bound methods, and copies that are made meanwhile, share the old ones.
+        hooks = Hooks({} if lists is None else lists.lists)
+        hooks.lists[name] = [*hooks.lists.get(name, ()), hook]
+        changed: dict[str, Any] = {which: hooks}
+        self.callee = replace(self.callee, **changed)
+        self._options = {**self._options, name: hooks.lists[name]}
         return hook
 
     def on_running(self, hook: Hook) -> Hook:

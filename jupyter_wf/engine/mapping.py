@@ -21,9 +21,10 @@ def map_calls(
 ) -> RunFutureList[Any]:
     """Submit one call for each element of the iterable arguments, and return the futures in order.
 
-    Every iterable but a text, bytes, a file, a model or a mapping is mapped over; what can't be iterated over, and ``unmapped(value)``,
-    goes to every call. A future is waited for and its value mapped over. Raises `MappingMissingIterable` where nothing
-    can be mapped over, `MappingLengthMismatch` where lengths differ, `ParameterError` for wrong arguments.
+    Every iterable but a text, bytes, a file, a model or a mapping is mapped over; what can't be iterated over, and
+    ``unmapped(value)``, goes to every call. A future is waited for and its value mapped over. Raises
+    `MappingMissingIterable` where nothing can be mapped over, `MappingLengthMismatch` where lengths differ,
+    `ParameterError` for wrong arguments.
     """
     names, values = _by_name(callee, args, kwargs)
     columns: dict[int, list[Any]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from jupyter_wf.engine.cache import CacheContext, CachePolicy
     from jupyter_wf.engine.results import StoredResults
 
-__all__ = ["NOT_GIVEN", "FlowOptions", "SharedOptions", "TaskOptions", "check_names", "make_callee"]
+__all__ = ["NOT_GIVEN", "FlowOptions", "SharedOptions", "TaskOptions", "bound_signature", "check_names", "make_callee"]
 
 #: Where None is a value that an option may have.
 NOT_GIVEN: Any = inspect.Parameter.empty
@@ -127,7 +128,8 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
     """
     if not callable(fn):
         raise TypeError(f"@{kind} decorates a function, not {fn!r:.100}")
-    signature = _signature(fn)
+    called = fn if isinstance(fn, (type, functools.partial)) or inspect.isroutine(fn) else type(fn).__call__
+    signature, positional = bound_signature(fn).values()
     parameters = list(signature.parameters.values()) if signature else []
     name = _name(fn, options.get("name"))
     condition = _function("retry_condition_fn", options.get("retry_condition_fn"))
@@ -140,10 +142,10 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
         name=name,
         kind=kind,
         policy=policy,
-        is_async=inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn),
-        yields=inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn),
+        is_async=inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called),
+        yields=inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called),
         signature=signature,
-        positional=tuple(p.name for p in parameters) if all(p.kind in _PLAIN for p in parameters) else (),
+        positional=positional,
         tags=_tags(options.get("tags")),
         log_prints=options.get("log_prints"),
         run_name=_run_name(options, f"{kind}_run_name"),
@@ -163,14 +165,20 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
     )
 
 
-def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:
+def bound_signature(fn: Callable[..., Any]) -> dict[str, Any]:
+    """Return a callee's ``signature``, None where there is none to be had, and ``positional``."""
     try:
-        return inspect.signature(fn)
+        signature = inspect.signature(fn)
     except (TypeError, ValueError):
-        return None
+        return {"signature": None, "positional": ()}
+    parameters = signature.parameters.values()
+    plain = all(p.kind in _PLAIN for p in parameters)
+    return {"signature": signature, "positional": tuple(p.name for p in parameters) if plain else ()}
 
 
-def _name(fn: Callable[..., Any], given: object) -> str:
+def _name(fn: Any, given: object) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
     called = given or getattr(fn, "__name__", type(fn).__name__)
     if not isinstance(called, str) or not called.strip() or len(called) > 300:
         raise ParameterError("name", f"{called!r:.80} is not a text of 1 to 300 characters")
