@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jupyter_wf.context import tags as tags
     from jupyter_wf.control import skip as skip
     from jupyter_wf.control import stop_flow as stop_flow
+    from jupyter_wf.flow_runs import pause_flow_run as pause_flow_run
+    from jupyter_wf.flow_runs import resume_flow_run as resume_flow_run
+    from jupyter_wf.flow_runs import suspend_flow_run as suspend_flow_run
+    from jupyter_wf.flow_runs import wait_for_flow_run as wait_for_flow_run
     from jupyter_wf.flows import Flow as Flow
     from jupyter_wf.flows import flow as flow
     from jupyter_wf.futures import as_completed as as_completed
@@ -39,14 +43,18 @@ _HOMES = {
     "as_completed": "futures",
     "flow": "flows",
     "get_run_logger": "logging",
+    "pause_flow_run": "flow_runs",
     "quote": "annotations",
+    "resume_flow_run": "flow_runs",
     "runtime": "",
     "skip": "control",
     "stop_flow": "control",
+    "suspend_flow_run": "flow_runs",
     "tags": "context",
     "task": "tasks",
     "unmapped": "annotations",
     "wait": "futures",
+    "wait_for_flow_run": "flow_runs",
 }
 
 __all__ = [
@@ -58,14 +66,18 @@ __all__ = [
     "as_completed",
     "flow",
     "get_run_logger",
+    "pause_flow_run",
     "quote",
+    "resume_flow_run",
     "runtime",
     "skip",
     "stop_flow",
+    "suspend_flow_run",
     "tags",
     "task",
     "unmapped",
     "wait",
+    "wait_for_flow_run",
 ]
 
 

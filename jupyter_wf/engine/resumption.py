@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from jupyter_wf.core.errors import FlowPauseTimeout, InputRefused, ParameterError, RunFinished
 from jupyter_wf.core.models import Run, RunFilter
+from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee, bind
 from jupyter_wf.engine.calls import continue_run
 from jupyter_wf.engine.drivers import settle
-from jupyter_wf.engine.handover import changed_call, kept_arguments
+from jupyter_wf.engine.handover import changed_call, keep_arguments, kept_arguments
 from jupyter_wf.engine.pausing import answer_to, keep_answer
 from jupyter_wf.engine.resuming import load_earlier
 from jupyter_wf.engine.runs import LiveRun
@@ -52,9 +54,13 @@ def take_over(
     if run.state.is_completed():
         raise RunFinished(run.id, run.state.name, "resumed")
     args, kwargs = changed_call(callee, run.parameters, kept_arguments(runtime, run), changed)
-    bind(callee, args, kwargs)
+    arguments = bind(callee, args, kwargs)
     _let_go_on(runtime, run)
     live = runtime.adopt(runtime.store.take_over(run.id, runtime.process.id))
+    live.parameters = arguments
+    if changed:
+        live.patch(parameters=json.loads(to_json(arguments)))
+        keep_arguments(runtime, run.id, callee, arguments)
     return live, args, kwargs
 
 
