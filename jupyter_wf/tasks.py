@@ -126,6 +126,16 @@ class Task(Decorated, Generic[P, R]):
 
         TaskServer({self.name: self.callee}, limit=limit).serve()
 
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """Say in one line whether a call with these arguments, made here, would be restored from the cache, and why.
+
+        Nothing is called. Raises `ParameterError` for arguments that do not fit.
+        """
+        # Only who asks needs it.
+        from jupyter_wf.engine.results import explain_call
+
+        return explain_call(self.callee, args, kwargs)
+
     def on_commit(self, hook: Hook) -> Hook:
         """Have ``hook(transaction)`` called when the transaction that a run is part of commits. Returns the hook."""
         return self._add_hook("on_commit", hook)

@@ -46,9 +46,13 @@ class Wait(NamedTuple):
 
 
 class Find(NamedTuple):
-    """Look for the result stored under a key. The answer is its `Outcome`, or None."""
+    """Look for the result stored under a key. The answer is its `Outcome`, or None.
+
+    ``inputs`` are the call's, as in `ResultStored`: for saying why there is none.
+    """
 
     key: str
+    inputs: str | None = None
 
 
 class Keep(NamedTuple):
@@ -57,6 +61,7 @@ class Keep(NamedTuple):
     key: str
     value: Any
     expiration: float | None
+    inputs: str | None = None
 
 
 class End(Enum):

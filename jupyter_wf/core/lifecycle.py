@@ -16,11 +16,15 @@ Life = Generator[Effect, Outcome | None, None]
 
 
 class Cache(NamedTuple):
-    """Where a run's value is stored: the key, how long (seconds) it is good, whether to ignore what is there."""
+    """Where a run's value is stored: the key, how long (seconds) it is good, whether to ignore what is there.
+
+    ``inputs`` are those of the call, as in `ResultStored`.
+    """
 
     key: str
     expiration: float | None = None
     refresh: bool = False
+    inputs: str | None = None
 
 
 _RUN = Enter(StateType.RUNNING, "Running")
@@ -66,7 +70,7 @@ def life(
     """
     first = attempt
     if cache is not None and not cache.refresh and (attempt == 1 or begun):
-        found = yield Find(cache.key)
+        found = yield Find(cache.key, cache.inputs)
         if found is not None:
             yield Enter(StateType.COMPLETED, "Cached", None, found)
             return
@@ -77,7 +81,7 @@ def life(
         if outcome.end is End.RETURNED:
             closing = _closing(outcome)
             if cache is not None and closing.type is StateType.COMPLETED:
-                yield Keep(cache.key, outcome.value, cache.expiration)
+                yield Keep(cache.key, outcome.value, cache.expiration, cache.inputs)
             yield closing
             return
         if not _may_be_retried(outcome) or policy.retries <= attempt - first:

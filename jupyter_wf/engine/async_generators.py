@@ -15,6 +15,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import CANCELLED, raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed
 
 __all__ = ["iterate_async"]
@@ -53,7 +54,8 @@ async def iterate_async(
                         await carry_out_async(live, effect)
                     raise
                 answer = attempt.outcome
-        completed(live, callee)
+        async with around_run(live, None, ran=True):
+            completed(live, callee)
     except GeneratorExit:
         raise
     except BaseException as error:

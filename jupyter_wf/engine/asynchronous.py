@@ -11,15 +11,26 @@ from typing import Any
 
 from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Outcome, Wait
 from jupyter_wf.core.lifecycle import Life
-from jupyter_wf.core.signals import Signal, SuspendRun
+from jupyter_wf.core.signals import Signal, StopFlow, SuspendRun
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation, end_of_root, hand_out
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import CANCELLED, ask, enter, judged, raised, settle, stopped, stored, time_out
+from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.hooks import call_hooks
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.work import around, completed, next_attempt, states_of, teardown_failed
+from jupyter_wf.engine.transaction import around_run
+from jupyter_wf.engine.work import (
+    GRACE,
+    around,
+    cancel_children,
+    cancel_waiting,
+    completed,
+    next_attempt,
+    states_of,
+    teardown_failed,
+)
 
 __all__ = ["call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
 
@@ -78,7 +89,8 @@ async def perform_async(invocation: Invocation, attempt: int = 1) -> None:
         await drive_async(live, steps, _work(invocation), callee.policy.timeout_seconds)
         return
     with around(live, callee):
-        await drive_async(live, steps, _work(invocation), callee.policy.timeout_seconds)
+        async with around_run(live, invocation.key):
+            await drive_async(live, steps, _work(invocation), callee.policy.timeout_seconds)
     completed(live, callee)
     if callee.policy.durable:
         await asyncio.to_thread(live.runtime.journal.flush)
@@ -92,23 +104,66 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
         __tracebackhide__ = True
         if callee.kind == "flow" and live.attempt > 1:
             await asyncio.to_thread(next_attempt, live)
+        me = asyncio.current_task()
         try:
             value = await fn(*invocation.args, **invocation.kwargs)
             if live.has_family:
                 await _wait_all(live)
                 await _tear_down(live)
-            return states_of(value) if callee.kind == "flow" else value
-        except SuspendRun:
-            await _wait_all(live)
-            raise
-        except BaseException:
+            return await _judged(value) if callee.kind == "flow" else value
+        except BaseException as error:
             if live.has_family:
-                for child in list(live.children.values()):
-                    child.cancel(f"{live.kind} run {live.name!r} was stopped")
-                await _tear_down(live)
+                await _after(live, error, me)
             raise
 
     return work
+
+
+async def _after(live: LiveRun, error: BaseException, me: asyncio.Task[Any] | None) -> None:
+    """Do what comes after work that has raised, as `work.Ending` does; ``me`` is the task that did the work."""
+    if isinstance(error, GeneratorExit) and _running_task() is not me:
+        # The coroutine is being closed by somebody who will not drive it on: nothing can be awaited any more.
+        cancel_children(live)
+        return
+    try:
+        if isinstance(error, SuspendRun):
+            await _wait_all(live)
+            return
+        if isinstance(error, (Exception, StopFlow)):
+            cancel_waiting(live)
+            await _wait_all(live)
+            await _tear_down(live)
+            return
+    except BaseException:
+        await _stop_children(live)
+        raise
+    await _stop_children(live)
+
+
+def _running_task() -> asyncio.Task[Any] | None:
+    """Return the asyncio task that this code runs in, None where no event loop is running."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+async def _stop_children(live: LiveRun) -> None:
+    cancel_children(live)
+    waited_for = [asyncio.ensure_future(future.until_done()) for future in list(live.submitted.values())]
+    if waited_for:
+        _, late = await asyncio.wait(waited_for, timeout=GRACE)
+        for each in late:
+            each.cancel()
+    await _tear_down(live)
+
+
+async def _judged(value: Any) -> Any:
+    """Return what `states_of` does, without blocking the event loop."""
+    for each in value if isinstance(value, (list, tuple, set, frozenset)) else (value,):
+        if isinstance(each, RunFuture):
+            await each.until_done()
+    return states_of(value)
 
 
 async def _listed(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:

@@ -26,6 +26,7 @@ from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.resuming import reopened, restored
 from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed, make_work
 
 __all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "perform"]
@@ -39,7 +40,7 @@ class Invocation:
     may be executed elsewhere, by the flow's executor.
     """
 
-    __slots__ = ("_parameters", "args", "callee", "earlier", "kwargs", "live", "submitted", "upstream")
+    __slots__ = ("_parameters", "args", "callee", "earlier", "key", "kwargs", "live", "submitted", "upstream")
     live: LiveRun
 
     def __init__(
@@ -55,6 +56,8 @@ class Invocation:
         self.args = args
         self.kwargs = kwargs
         self.submitted = submitted
+        #: The cache key, once there is one.
+        self.key: str | None = None
         #: What an earlier attempt of the caller left of this call, as long as it may stand for it.
         self.earlier: Earlier | None = None
         self.upstream: Upstream = find_upstream((*args, *kwargs.values()) if kwargs else args, wait_for)
@@ -136,7 +139,9 @@ class Invocation:
     def _cache(self) -> Cache | None:
         callee = self.callee
         assert callee.results is not None
-        return callee.results.cache(self.live, callee.fn, callee.signature, self.args, self.kwargs)
+        cache = callee.results.cache(self.live, self.args, self.kwargs)
+        self.key = None if cache is None else cache.key
+        return cache
 
 
 def _nothing() -> Life:
@@ -267,7 +272,7 @@ def perform(invocation: Invocation, attempt: int = 1) -> None:
     if callee.quiet:
         drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
         return
-    with around(live, callee):
+    with around(live, callee), around_run(live, invocation.key):
         drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
     completed(live, callee)
     if callee.policy.durable:

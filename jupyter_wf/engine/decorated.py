@@ -124,6 +124,8 @@ class Decorated:
         hooks = Hooks({} if lists is None else lists.lists)
         hooks.lists[name] = [*hooks.lists.get(name, ()), hook]
         changed: dict[str, Any] = {which: hooks}
+        if which == "transactional":
+            changed["quiet"] = False
         self.callee = replace(self.callee, **changed)
         self._options = {**self._options, name: hooks.lists[name]}
         return hook

@@ -20,6 +20,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.hooks import awaited, call_hooks, finish
 from jupyter_wf.engine.interrupts import Interruption, Target
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.staging import TRANSACTION
 from jupyter_wf.engine.tracebacks import without_own_frames
 
 __all__ = [
@@ -144,7 +145,10 @@ def _enter_with_value(live: LiveRun, effect: Enter, outcome: Outcome) -> None:
         kept = keeping.kept(live, value)
         if not keeping.in_memory:
             value = keeping.data(live, value, kept)
-    live.set_state(effect.type, effect.name, effect.message, data=value, kept=kept)
+    if effect.type is StateType.COMPLETED and (transaction := TRANSACTION.get()) is not None:
+        transaction.complete(live, effect, value, kept)
+    else:
+        live.set_state(effect.type, effect.name, effect.message, data=value, kept=kept)
 
 
 def late(live: LiveRun, seconds: float) -> None:
@@ -188,9 +192,9 @@ def _ask(live: LiveRun, effect: Ask) -> Outcome | None:
 def stored(live: LiveRun, effect: Find | Keep) -> Outcome | None:
     """Carry out what has to do with stored results."""
     if isinstance(effect, Find):
-        found: Outcome | None = live.callee.results.find(live, effect.key)
+        found: Outcome | None = live.callee.results.find(live, effect)
         return found
-    live.callee.results.keep(live, effect.key, effect.value, effect.expiration)
+    live.callee.results.keep(live, effect)
     return None
 
 

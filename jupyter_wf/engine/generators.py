@@ -15,6 +15,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import CANCELLED, carry_out, is_cancellation, raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption, Target
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import Ending, around, completed, states_of
 
 __all__ = ["iterate"]
@@ -36,7 +37,9 @@ def iterate(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_
             future.wait()
         with around(live, callee):
             yield from _drive(invocation)
-        completed(live, callee)
+        # Not around the work: between the items the consumer's code would be in it.
+        with around_run(live, None, ran=True):
+            completed(live, callee)
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)

@@ -11,9 +11,13 @@ from jupyter_wf.core.events import Kept, ResultStored
 from jupyter_wf.core.states import LazyValue
 from jupyter_wf.engine.fingerprints import Unhashable, code_of, inputs_of
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.staging import write
 from jupyter_wf.store.blobs import Payload
 
-__all__ = ["Keeping", "look_up"]
+__all__ = ["READY", "Keeping", "look_up"]
+
+#: By run id: values that were just stored under a cache key, and need not be pickled again.
+READY: dict[str, Payload] = {}
 
 
 class Keeping:
@@ -60,7 +64,9 @@ class Keeping:
     def kept(self, live: LiveRun, value: Any) -> Kept | None:
         """Return what is stored of a run's value; None, and a line in the run's log, where it can't be stored."""
         try:
-            payload = live.runtime.blobs.keep(value, self.serializer)
+            payload = READY.pop(live.id, None) if READY else None
+            if payload is None:
+                payload = live.runtime.blobs.keep(value, self.serializer)
         except MissingResult as error:
             live.log(logging.WARNING if self.asked else logging.DEBUG, f"result not stored: {error}")
             return None
@@ -76,8 +82,8 @@ class Keeping:
         except (LookupError, AttributeError, ValueError, TypeError) as error:
             live.log(logging.WARNING, f"result_storage_key {self.storage_key!r} can't be filled in: {error!r}")
             return
-        stored = ResultStored(live.id, live.state.at, key, None, *payload, live.task_name, self.code, live.inputs)
-        live.runtime.journal.append(stored)
+        # Without the task's name: its cache is another thing.
+        write(live, ResultStored(live.id, live.state.at, key, None, *payload, None, self.code))
 
     def data(self, live: LiveRun, value: Any, kept: Kept | None) -> Any:
         """Return what the run's final state holds: the value, or what reads it where it is not kept in memory."""

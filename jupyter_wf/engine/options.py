@@ -134,6 +134,8 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
     name = _name(fn, options.get("name"))
     condition = _function("retry_condition_fn", options.get("retry_condition_fn"))
     persist, keeping = _keeping(fn, options)
+    results = _stored_results(fn, options)
+    transactional = make_hooks(options, ("on_commit", "on_rollback"))
     teardown = _teardown(options.get("teardown"))
     policy = _policy(options, asks=condition is not None, tears_down=teardown is True)
     noisy = options.get("log_prints") is not None or policy.late_after is not None or policy.durable
@@ -150,9 +152,9 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
         log_prints=options.get("log_prints"),
         run_name=_run_name(options, f"{kind}_run_name"),
         make_executor=_executor(options.get("task_runner")),
-        results=_stored_results(options),
+        results=results,
         hooks=make_hooks(options, HOOKS),
-        transactional=make_hooks(options, ("on_commit", "on_rollback")),
+        transactional=transactional,
         condition=condition,
         persist=persist,
         keeping=keeping,
@@ -160,7 +162,7 @@ def make_callee(fn: Callable[..., Any], kind: Literal["task", "flow"], options: 
         validates=kind == "flow"
         and options.get("validate_parameters") is not False
         and any(p.annotation is not p.empty for p in parameters),
-        quiet=not noisy and teardown in (None, True),
+        quiet=not noisy and teardown in (None, True) and transactional is None and not (results and results.serial),
         source=_source(options),
     )
 
@@ -248,14 +250,14 @@ def _keeping(fn: Callable[..., Any], options: Mapping[str, Any]) -> tuple[bool |
     return True if asked and persist is not False else persist, keeping
 
 
-def _stored_results(options: Mapping[str, Any]) -> StoredResults | None:
+def _stored_results(fn: Callable[..., Any], options: Mapping[str, Any]) -> StoredResults | None:
     """Return what the cache options mean; hashing and pickling are loaded only where there are any."""
     given = [options.get(n) for n in ("cache_policy", "cache_key_fn", "cache_expiration", "refresh_cache")]
     if all(option is None for option in given):
         return None
     from jupyter_wf.engine.results import make_results
 
-    return make_results(*given)
+    return make_results(*given, persist=options.get("persist_result"), name=_name(fn, options.get("name")))
 
 
 def _source(options: Mapping[str, Any]) -> Mapping[str, Any]:

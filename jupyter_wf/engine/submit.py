@@ -86,7 +86,8 @@ class _Submission:
 
     def _start(self) -> None:
         if self.invocation.callee.is_async:
-            self.live.runtime.portal.start_task_soon(self._work_async)
+            # In the context of the submission: its upstream may have ended on another thread.
+            self.context.run(self.live.runtime.portal.start_task_soon, self._work_async)
         else:
             (self.live.executor or self.live.runtime.executor).spawn(self._work)
 

@@ -25,6 +25,8 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
     "jupyter_wf.engine.submit -> jupyter_wf.engine.asynchronous": "only submitted async tasks need it",
+    "jupyter_wf.engine.transaction -> jupyter_wf.engine.limits": "only transactions that are serialized have locks",
+    "jupyter_wf.engine.transaction -> jupyter_wf.engine.limits_async": "only those who await pay for asyncio",
     "jupyter_wf.engine.validation -> jupyter_wf.engine.coercion": "pydantic costs 50 ms, and most flows never need it",
     "jupyter_wf.engine.work -> jupyter_wf.engine.remote": "only flows whose tasks run elsewhere need it",
     "jupyter_wf.executors.parcels -> (by name)": "the module of a decorated function, which a pickle refers to",
