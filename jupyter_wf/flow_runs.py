@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from json import dumps
 from typing import Any
 from uuid import UUID
@@ -22,13 +22,12 @@ from jupyter_wf.core.errors import (
     RunFinished,
     TargetError,
 )
-from jupyter_wf.core.forms import as_form, faults
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
 from jupyter_wf.engine.awaiting import either, is_awaiting
 from jupyter_wf.engine.context import ROOT_VARIABLE
-from jupyter_wf.engine.pausing import REFUSED, Pause, Question, current_flow_run, keep_answer
-from jupyter_wf.engine.resumption import expire, open_questions
+from jupyter_wf.engine.pausing import REFUSED, Pause, Question, current_flow_run
+from jupyter_wf.engine.resumption import answer
 from jupyter_wf.engine.runtime import Runtime, current_runtime
 
 __all__ = [
@@ -152,17 +151,18 @@ def _resume(run_id: str, given: Any) -> None:
             run.id, run.state.name, "resumed: only a paused one can be (the flow's own resume() can do more)"
         )
     if run.state.name == "Suspended" and run.process_id is None:
-        _resume_suspended(runtime, run, given)
+        _go_on_elsewhere(runtime, answer(runtime, run, given))
     else:
         _resume_paused(runtime, run, given)
 
 
 def _resume_paused(runtime: Runtime, run: Run, given: Any) -> None:
     store = runtime.store
-    number = store.request(run.id, "resume", None if given is None else dumps(given)).id
+    payload = None if given is None else dumps(given)
+    request = store.request(run.id, "resume", payload)
 
     def answered() -> str | None:
-        outcome = store.get_request(number).outcome
+        outcome = store.get_request(request.id).outcome
         if outcome is None and (now := store.get_run(run.id)).state.is_closed():
             raise RunFinished(run.id, now.state.name, "resumed")
         return outcome
@@ -170,39 +170,16 @@ def _resume_paused(runtime: Runtime, run: Run, given: Any) -> None:
     outcome = _when(runtime, answered, _PATIENCE)
     if outcome is None:
         raise PauseError(f"run {run.id} was not resumed: its process has not answered within {_PATIENCE:g} s")
+    if request.payload != payload:
+        # Somebody else's request was open already, and stood for this one.
+        if outcome.startswith(REFUSED):
+            return _resume_paused(runtime, run, given)
+        raise PauseError(f"run {run.id} was resumed by somebody else, with another input")
     if outcome.startswith(REFUSED):
         raise InputRefused(run.id, outcome.removeprefix(REFUSED))
     if outcome != "resumed":
         raise PauseError(f"run {run.id} was not resumed: {outcome}")
-
-
-def _resume_suspended(runtime: Runtime, run: Run, given: Any) -> None:
-    store = runtime.store
-    top = run
-    while top.parent_id is not None and (above := store.get_run(top.parent_id)).state.name == "Suspended":
-        top = above
-    questions = open_questions(runtime, run)
-    asking = [asked for asked, question in questions if question["schema"] is not None]
-    if len(asking) > 1:
-        ids = ", ".join(asked.id for asked in asking)
-        raise PauseError(f"more than one run below {run.id} waits for an input: resume them one by one ({ids})")
-    for asked, question in questions:
-        expire(runtime, top, asked, question)
-        keep_answer(runtime, asked.id, question["key"], _checked(asked, question, given))
-    runtime.journal.flush()
-    _go_on_elsewhere(runtime, top)
-
-
-def _checked(asked: Run, question: Mapping[str, Any], given: Any) -> Any:
-    """Return the answer to a suspended run, whose own code is not at hand to judge it. Raises `InputRefused`."""
-    schema = question["schema"]
-    if schema is None:
-        return None
-    form = as_form(schema, given)
-    wrong = faults(schema, form)
-    if wrong:
-        raise InputRefused(asked.id, "; ".join(wrong))
-    return form
+    return None
 
 
 def _go_on_elsewhere(runtime: Runtime, run: Run) -> None:

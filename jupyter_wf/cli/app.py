@@ -24,6 +24,7 @@ CANCELLED = 130
 #: Command → the module that has it (in an attribute of the same name) and its line in the overview.
 _COMMANDS = {
     "run": ("jupyter_wf.cli.run", "Run a notebook or a flow and watch it."),
+    "resume": ("jupyter_wf.cli.resume", "Go on with a run that is paused, suspended or did not complete."),
     "runs": ("jupyter_wf.cli.runs", "List runs, newest first."),
     "show": ("jupyter_wf.cli.runs", "Show one run and what is below it."),
     "logs": ("jupyter_wf.cli.logs", "Print the log lines of a run."),

@@ -33,8 +33,9 @@ class Board:
 
     @property
     def ended(self) -> bool:
-        """Whether the root run has ended."""
-        return self.root is not None and self.root.state.is_closed()
+        """Whether the root run has ended, or is suspended: then nothing more comes of its process."""
+        state = None if self.root is None else self.root.state
+        return state is not None and (state.is_closed() or (state.is_paused() and state.name == "Suspended"))
 
     def rows(self) -> list[Run]:
         """Return the runs below the root, in order of creation."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import signal
 import sys
@@ -15,23 +13,15 @@ from types import FrameType
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
 
-from jupyter_wf.cli.app import CANCELLED, FAILED
 from jupyter_wf.cli.files import check_output, copy_output, read_parameters
-from jupyter_wf.cli.follow import Follower, View
+from jupyter_wf.cli.follow import Follower
+from jupyter_wf.cli.here import conclude, run_here, stdout_kept_for_json, view
 from jupyter_wf.cli.lines import whole_lines
-from jupyter_wf.cli.plain import PlainView
-from jupyter_wf.cli.progress import TerminalView
-from jupyter_wf.cli.summary import print_summary
 from jupyter_wf.cli.targets import Target, load_target, parse_target
 from jupyter_wf.core.arguments import parse_assignment, signature_arguments
-from jupyter_wf.core.codec import encode_run
 from jupyter_wf.core.errors import RunFinished
-from jupyter_wf.core.models import Run
-from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
+from jupyter_wf.engine.runtime import Runtime, load_settings
 from jupyter_wf.notebook.parameters import notebook_arguments
 from jupyter_wf.notebook.source import read_notebook
 from jupyter_wf.services.launcher import Launched, start_notebook
@@ -88,7 +78,7 @@ def _run_notebook(target: Target, options: _Options) -> int:
     runtime = Runtime.open(load_settings(), role="cli")
     try:
         out = sys.stderr if options.as_json else sys.stdout
-        follower = Follower(runtime.store, _view(out), after=runtime.store.last_seq())
+        follower = Follower(runtime.store, view(out), after=runtime.store.last_seq())
         with _presses() as presses:
             launched = start_notebook(
                 runtime.store,
@@ -105,7 +95,7 @@ def _run_notebook(target: Target, options: _Options) -> int:
         record = runtime.store.get_run(launched.run.id)
         if options.output is not None:
             copy_output(launched.executed, options.output)
-        return _conclude(record, options, executed=options.output or launched.executed)
+        return conclude(record, as_json=options.as_json, executed=options.output or launched.executed)
     finally:
         runtime.close()
 
@@ -154,71 +144,10 @@ def _heed(runtime: Runtime, launched: Launched, press: int) -> None:
 
 
 def _run_flow(target: Target, options: _Options) -> int:
-    with whole_lines(), _stdout_kept_for_json(options.as_json) as out:
+    with whole_lines(), stdout_kept_for_json(options.as_json) as out:
         flow = load_target(target)
         arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
         called = arguments.materialise(arguments.bind(options.values, options.texts))
         runtime = Runtime.open(load_settings(), role="cli")
-        set_runtime(runtime)
-        try:
-            follower = Follower(runtime.store, _view(out), after=runtime.store.last_seq())
-            ids: list[str] = []
-
-            def begun(live: LiveRun) -> None:
-                ids.append(live.id)
-                follower.watch(live.id)
-
-            forget = runtime.on_root(begun)
-            follower.start()
-            interrupted = False
-            try:
-                result = flow(**called, return_state=True)
-                if asyncio.iscoroutine(result):
-                    asyncio.run(result)
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                forget()
-            runtime.journal.flush()
-            if not ids:
-                follower.close()
-                return CANCELLED if interrupted else FAILED
-            follower.wait()
-            record = runtime.store.get_run(ids[0])
-        finally:
-            set_runtime(None)
-            runtime.close()
-    return _conclude(record, options)
-
-
-@contextmanager
-def _stdout_kept_for_json(wanted: bool) -> Iterator[TextIO]:
-    """Where only JSON may go to stdout, send there to stderr what the flow and its subprocesses print meanwhile."""
-    if not wanted:
-        yield sys.stdout
-        return
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield sys.stderr
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-def _view(out: TextIO) -> View:
-    if out.isatty() and os.environ.get("TERM") != "dumb":
-        return TerminalView(Console(file=out, highlight=False, markup=False, emoji=False))
-    return PlainView(out)
-
-
-def _conclude(record: Run, options: _Options, executed: Path | None = None) -> int:
-    if options.as_json:
-        click.echo(json.dumps(encode_run(record), ensure_ascii=True))
-    else:
-        print_summary(record, executed)
-    if record.state.type is StateType.CANCELLED:
-        return CANCELLED
-    return 0 if record.state.type is StateType.COMPLETED else FAILED
+        record = run_here(runtime, out, lambda: flow(**called, return_state=True))
+    return record if isinstance(record, int) else conclude(record, as_json=options.as_json)

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from jupyter_wf.core.errors import FlowPauseTimeout, InputRefused, ParameterError, RunFinished
+from jupyter_wf.core.errors import FlowPauseTimeout, InputRefused, ParameterError, PauseError, RunFinished
+from jupyter_wf.core.forms import as_form, faults
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import StateType
@@ -20,7 +21,7 @@ from jupyter_wf.engine.resuming import load_earlier
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, current_runtime
 
-__all__ = ["expire", "open_questions", "resume_run", "take_over"]
+__all__ = ["answer", "resume_run", "take_over"]
 
 
 def resume_run(callee: Callee, run_id: str, changed: Mapping[str, Any]) -> LiveRun:
@@ -66,8 +67,8 @@ def take_over(
 
 def _let_go_on(runtime: Runtime, run: Run) -> None:
     """Answer what a suspended run waits for, where it is nothing but to be resumed."""
-    for asked, question in open_questions(runtime, run):
-        expire(runtime, run, asked, question)
+    for asked, question in _open_questions(runtime, run):
+        _expire(runtime, run, asked, question)
         if answer_to(runtime, asked.id, question["key"])[0]:
             continue
         if question["schema"] is not None:
@@ -76,7 +77,39 @@ def _let_go_on(runtime: Runtime, run: Run) -> None:
         keep_answer(runtime, asked.id, question["key"], None)
 
 
-def open_questions(runtime: Runtime, run: Run) -> list[tuple[Run, Mapping[str, Any]]]:
+def answer(runtime: Runtime, run: Run, given: Any) -> Run:
+    """Answer a suspended run, with a JSON value; return the run to be resumed: the outermost that waits with it.
+
+    Raises `InputRefused` where it is not the input that the run waits for, as far as its schema tells: the rest is
+    judged by the run itself, which is suspended again with what is wrong. Raises `FlowPauseTimeout` where it is too
+    late, and `PauseError` where several runs below it wait for an input.
+    """
+    top = run
+    while top.parent_id is not None and (above := runtime.store.get_run(top.parent_id)).state.name == "Suspended":
+        top = above
+    questions = _open_questions(runtime, run)
+    asking = [asked for asked, question in questions if question["schema"] is not None]
+    if len(asking) > 1:
+        ids = ", ".join(asked.id for asked in asking)
+        raise PauseError(f"more than one run below {run.id} waits for an input: resume them one by one ({ids})")
+    for asked, question in questions:
+        _expire(runtime, top, asked, question)
+        keep_answer(runtime, asked.id, question["key"], _checked(asked, question["schema"], given))
+    runtime.journal.flush()
+    return top
+
+
+def _checked(asked: Run, schema: Mapping[str, Any] | None, given: Any) -> Any:
+    if schema is None:
+        return None
+    form = as_form(schema, given)
+    wrong = faults(schema, form)
+    if wrong:
+        raise InputRefused(asked.id, "; ".join(wrong))
+    return form
+
+
+def _open_questions(runtime: Runtime, run: Run) -> list[tuple[Run, Mapping[str, Any]]]:
     """Return the runs of a suspended tree that were suspended by themselves, each with what it waits for.
 
     Those above them wait for them; ``run`` alone where it is one of them.
@@ -89,7 +122,7 @@ def open_questions(runtime: Runtime, run: Run) -> list[tuple[Run, Mapping[str, A
     return [(each, each.source["pause"]) for each in runtime.store.list_runs(below).items if each.source.get("pause")]
 
 
-def expire(runtime: Runtime, run: Run, asked: Run, question: Mapping[str, Any]) -> None:
+def _expire(runtime: Runtime, run: Run, asked: Run, question: Mapping[str, Any]) -> None:
     """Make a run FAILED that was suspended for longer than it was to be, and raise `FlowPauseTimeout`."""
     until = question["timeout_at"]
     if until is None or time.time() <= until:
