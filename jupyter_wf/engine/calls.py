@@ -292,10 +292,10 @@ def hand_out(live: LiveRun, stop: type[BaseException] = Interruption) -> Any:
         if error is not None and live.parent is not None and live.kind == "task" and isinstance(error, StopFlow):
             raise error
         return state.data if type(state.data) is not LazyValue else state.data.load()
-    if error is not None and not isinstance(error, (Exception, Interruption)):
-        raise error
     if state.name == "Suspended":
         raise SuspendRun if live.parent is not None else SuspendedRun(live.id, live.name)
+    if error is not None and not isinstance(error, (Exception, Interruption)):
+        raise error
     if live.parent is not None and live.parent.stopping:
         raise stop
     if state.type is StateType.CANCELLED:
