@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,8 @@ def iterate(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], wait_
         live = invocation.begin()
         for future in invocation.upstream.futures:
             future.wait()
-        with around(live, callee):
+        with around(live, callee), suppress(GeneratorExit):
+            # Where nobody wants the rest `_drive` ends the run; ``yield from`` then raises this here all the same.
             yield from _drive(invocation)
         # Not around the work: between the items the consumer's code would be in it.
         with around_run(live, None, ran=True):
@@ -60,7 +62,11 @@ def _drive(invocation: Invocation) -> _Items:
         except StopIteration:
             return
         if isinstance(effect, Invoke):
-            answer = yield from _iterated(live, _work(invocation), invocation.callee.policy.timeout_seconds)
+            items, timeout = _work(invocation), invocation.callee.policy.timeout_seconds
+            try:
+                answer = yield from _iterated(live, items, timeout)
+            except GeneratorExit:
+                answer = _closed(live, items, timeout)
         else:
             goes_on, answer = carry_out(live, effect)
             if not goes_on:
@@ -89,11 +95,21 @@ def _iterated(live: LiveRun, items: _Items, timeout: float | None) -> Generator[
         try:
             sent = yield item
         except GeneratorExit:
-            # Nobody wants the rest.
-            items.close()
-            return Outcome(End.RETURNED)
+            raise
         except BaseException as error:
             thrown = error
+
+
+def _closed(live: LiveRun, items: _Items, timeout: float | None) -> Outcome:
+    """Have the work end where it is, since nobody wants the rest; return how it did."""
+    token = CURRENT.set(live)
+    try:
+        items.close()
+    except Exception as error:
+        return raised(live, timeout, error)
+    finally:
+        CURRENT.reset(token)
+    return Outcome(End.RETURNED)
 
 
 def _step(
