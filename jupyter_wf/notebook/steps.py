@@ -17,6 +17,7 @@ _LONGEST_NAME = 60
 #: ``%%task load --retries 2`` runs at once; ``%%task load(path)`` only defines a task, as any code defines things.
 _RUNS_ITSELF = re.compile(r"%%(?:task|flow)[ \t]+(?!.*\()(?P<name>\S+)")
 _DEFINES = re.compile(r"%%(?P<what>task|flow)[ \t]+(?P<name>[^\s(]+)[ \t]*\(")
+_DEFINITION = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,9 @@ def _name(cell: dict[str, Any], index: int) -> str:
     magic = _RUNS_ITSELF.match(first) or _DEFINES.match(first)
     if magic:
         return magic["name"]
+    if first.startswith("@"):
+        # A decorator tells less than what is decorated.
+        first = ", ".join(_DEFINITION.findall(cell["source"])) or first
     name = first.lstrip("#").strip() if first.startswith("#") else first
     if not any(character.isalnum() for character in name):
         return f"cell {index + 1}"

@@ -26,6 +26,8 @@ def cell(source: str, *tags: str, kind: str = "code") -> dict[str, Any]:
         ("%%task clean(path, n=2) -> out\nout = 1", "clean", True),
         ("%%flow nightly (day)\npass", "nightly", True),
         ("%%task", "%%task", False),
+        ("@task\ndef read():\n    def inner(): ...\n\n@flow(\n  name='x')\nasync def main(): ...", "read, main", True),
+        ("@", "cell 1", True),
         ("y" * 100, "y" * 59 + "…", True),
     ],
 )
