@@ -16,6 +16,7 @@ __all__ = [
     "CachePolicy",
     "FlowParameters",
     "Inputs",
+    "Joined",
     "KeyFunction",
     "NoCache",
     "RunId",

@@ -11,7 +11,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
@@ -21,7 +21,7 @@ from jupyter_wf.core.errors import InvalidRequest, ParameterError
 from jupyter_wf.core.events import Entry, Kept, ResultStored, RunKept
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.lifecycle import describe
-from jupyter_wf.engine.hooks import awaited
+from jupyter_wf.engine.hooks import Hook, awaited
 from jupyter_wf.engine.runs import Host, LiveRun
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
 _log = logging.getLogger("jupyter_wf.transactions")
 _NOT_GIVEN: Any = inspect.Parameter.empty
 
-Hook = Callable[[Any], Any]
 #: What asynchronous hooks want awaited; the value is whether something was done.
 Steps = Generator[Awaitable[Any], None, bool]
 
