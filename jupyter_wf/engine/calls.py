@@ -123,8 +123,8 @@ class Invocation:
         if live.parent is not None and live.persist and live.inputs is None:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
-            if live.kind == "flow" and live.parent is None and live.attempt == 1:
-                keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
+        elif upstream and live.parent is None and live.kind == "flow" and live.attempt == 1:
+            keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
         if self.earlier is not None and restored(live, callee, self.earlier):
             return _nothing()
         # A run that was begun before, in this process or another, may be in a later attempt already.
@@ -176,9 +176,10 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     exact = None if upstream else exact_json(parameters)
     run_id: str | None = None
     unkept: Sequence[str] = ()
-    if exact is None and parent is None and not is_task and not upstream:
+    if exact is None and parent is None and not is_task:
         run_id = new_id()
-        unkept = keep_arguments(host, run_id, callee, parameters)
+        # Those that are to come from other runs are kept when they are there.
+        unkept = keep_arguments(host, run_id, callee, {} if upstream else parameters)
     live = host.begin(
         callee.kind,
         name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee, bind
-from jupyter_wf.engine.calls import continue_run
+from jupyter_wf.engine.calls import Invocation, continue_run
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.handover import changed_call, keep_arguments, kept_arguments
 from jupyter_wf.engine.pausing import answer_to, keep_answer
@@ -22,6 +23,9 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, current_runtime
 
 __all__ = ["answer", "resume_run", "take_over"]
+
+#: Two threads of one process are the same owner to the store.
+_one_by_one = threading.Lock()
 
 
 def resume_run(callee: Callee, run_id: str, changed: Mapping[str, Any]) -> LiveRun:
@@ -55,14 +59,25 @@ def take_over(
     if run.state.is_completed():
         raise RunFinished(run.id, run.state.name, "resumed")
     args, kwargs = changed_call(callee, run.parameters, kept_arguments(runtime, run), changed)
+    # What does not fit the flow is refused before there is an attempt.
+    checked = Invocation(callee, args, kwargs)
+    args, kwargs = checked.args, checked.kwargs
     arguments = bind(callee, args, kwargs)
-    _let_go_on(runtime, run)
-    live = runtime.adopt(runtime.store.take_over(run.id, runtime.process.id))
+    with _one_by_one:
+        live = _adopt(runtime, run)
     live.parameters = arguments
     if changed:
         live.patch(parameters=json.loads(to_json(arguments)))
         keep_arguments(runtime, run.id, callee, arguments)
     return live, args, kwargs
+
+
+def _adopt(runtime: Runtime, run: Run) -> LiveRun:
+    known = runtime.find(run.id)
+    if known is not None and known.is_open and known.state.name != "Suspended":
+        raise RunFinished(run.id, known.state.name, "resumed: it is under way in this process")
+    _let_go_on(runtime, run)
+    return runtime.adopt(runtime.store.take_over(run.id, runtime.process.id))
 
 
 def _let_go_on(runtime: Runtime, run: Run) -> None:
