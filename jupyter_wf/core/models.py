@@ -94,13 +94,14 @@ class RunFilter:
     """Which runs to list. Fields that are None or empty do not restrict; the others must all hold.
 
     ``roots_only`` keeps runs without a parent, ``unowned`` open runs that wait for a process; ``states`` are state
-    types or names, compared without case; ``flow`` is a flow's name; ``text`` is looked for in the run's, flow's and
-    task's name.
+    types or names, compared without case; ``flow`` is a flow's name, ``tasks`` are names of tasks; ``text`` is looked
+    for in the run's, flow's and task's name.
     """
 
     kinds: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     flow: str | None = None
+    tasks: tuple[str, ...] = ()
     parent_id: str | None = None
     root_id: str | None = None
     roots_only: bool = False

@@ -174,6 +174,9 @@ def _conditions(where: RunFilter, dead: Mapping[str, Dead]) -> tuple[list[str], 
         conditions[-2:] = [f"({conditions[-2]} OR {conditions[-1]})"]
     if where.flow is not None:
         add("flow_name = ?", _text("flow", where.flow))
+    if where.tasks:
+        # Any number of them: SQLite bounds that of its parameters.
+        add("task_name IN (SELECT value FROM json_each(?))", json.dumps([_text("task", name) for name in where.tasks]))
     if where.parent_id is not None:
         add("parent_id = ?", _text("parent", where.parent_id))
     if where.root_id is not None:
