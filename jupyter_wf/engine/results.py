@@ -104,7 +104,7 @@ class StoredResults:
             live.log(logging.WARNING, f"not cached: {error}")
             return None
         except Exception as error:
-            live.log(logging.WARNING, f"not cached: its key can't be computed: {describe(error)}")
+            live.log(logging.WARNING, f"not cached: its key can't be computed: {_line(error)}")
             return None
         if key is None:
             return None
@@ -209,7 +209,7 @@ def explain_call(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any
     except Unhashable as error:
         return f"would be called, and not cached: {error}"
     except Exception as error:
-        return f"would be called, and not cached: its key can't be computed: {describe(error)}"
+        return f"would be called, and not cached: its key can't be computed: {_line(error)}"
     if key is None:
         return "would be called: its cache policy gives no key here"
     if results.refreshes:
@@ -225,6 +225,10 @@ def _inputs(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     bound = callee.signature.bind(*args, **kwargs)
     bound.apply_defaults()
     return bound.arguments
+
+
+def _line(error: Exception) -> str:
+    return " ".join(describe(error).split())
 
 
 def _fingerprints(inputs: Mapping[str, Any]) -> str | None:
