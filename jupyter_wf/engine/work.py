@@ -21,10 +21,21 @@ from jupyter_wf.engine.runs import LiveRun
 if TYPE_CHECKING:
     from jupyter_wf.engine.calls import Invocation
 
-__all__ = ["Ending", "around", "completed", "make_work", "next_attempt", "states_of", "teardown_failed"]
+__all__ = [
+    "GRACE",
+    "Ending",
+    "around",
+    "cancel_children",
+    "cancel_waiting",
+    "completed",
+    "make_work",
+    "next_attempt",
+    "states_of",
+    "teardown_failed",
+]
 
 #: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
-_GRACE = 0.4
+GRACE = 0.4
 _DONE = State(type=StateType.COMPLETED, name="Completed", data=None)
 
 
@@ -76,28 +87,21 @@ class Ending:
         live = self.live
         if not live.has_family:
             return
-        if error is not None:
-            self._after(error)
-            return
         try:
-            _wait_all(live)
-            _tear_down(live)
-        except BaseException as interruption:
-            self._after(interruption)
-            raise
-
-    def _after(self, error: BaseException) -> None:
-        live = self.live
-        if isinstance(error, SuspendRun):
-            _wait_all(live)
-        elif isinstance(error, (Exception, StopFlow)):
-            for future in list(live.submitted.values()):
-                if future.state.is_pending():
-                    future.cancel()
-            _wait_all(live)
-            _tear_down(live)
-        else:
+            if error is None:
+                _wait_all(live)
+                _tear_down(live)
+            elif isinstance(error, SuspendRun):
+                _wait_all(live)
+            elif isinstance(error, (Exception, StopFlow)):
+                cancel_waiting(live)
+                _wait_all(live)
+                _tear_down(live)
+            else:
+                _stop_children(live)
+        except BaseException:
             _stop_children(live)
+            raise
 
 
 def make_work(invocation: Invocation) -> Callable[[], Any]:
@@ -141,12 +145,24 @@ def next_attempt(live: LiveRun) -> None:
     load_earlier(live)
 
 
-def _stop_children(live: LiveRun) -> None:
-    """Cancel every open child and give them `_GRACE` seconds to stop; then call the teardowns."""
+def cancel_children(live: LiveRun) -> None:
+    """Cancel every open run below this one, which is stopped."""
     for child in list(live.children.values()):
         child.cancel(f"{live.kind} run {live.name!r} was stopped")
+
+
+def cancel_waiting(live: LiveRun) -> None:
+    """Cancel the submitted runs below this one that have not begun."""
     for future in list(live.submitted.values()):
-        future.wait(_GRACE / max(1, len(live.submitted)))
+        if future.state.is_pending():
+            future.cancel()
+
+
+def _stop_children(live: LiveRun) -> None:
+    """Cancel every open child and give them `GRACE` seconds to stop; then call the teardowns."""
+    cancel_children(live)
+    for future in list(live.submitted.values()):
+        future.wait(GRACE / max(1, len(live.submitted)))
     _tear_down(live)
 
 
