@@ -19,6 +19,7 @@ from jupyter_wf.engine.drivers import CANCELLED, ask, enter, judged, raised, set
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.hooks import call_hooks
 from jupyter_wf.engine.interrupts import Interruption
+from jupyter_wf.engine.pausing_async import hold_back_async
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import (
@@ -63,6 +64,9 @@ async def continue_async(callee: Callee, live: LiveRun, args: tuple[Any, ...], k
 async def _run(invocation: Invocation, attempt: int) -> None:
     __tracebackhide__ = True
     try:
+        around = CURRENT.get()
+        if around is not None and around.resume is not None:
+            await hold_back_async(around)
         invocation.begin()
         for future in invocation.upstream.futures:
             await future.until_done()

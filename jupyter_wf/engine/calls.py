@@ -23,6 +23,7 @@ from jupyter_wf.engine.context import CURRENT, TAGS
 from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.handover import keep_arguments, whereabouts
 from jupyter_wf.engine.interrupts import Interruption
+from jupyter_wf.engine.pausing import hold_back
 from jupyter_wf.engine.resuming import reopened, restored
 from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.engine.runtime import current_runtime
@@ -159,6 +160,8 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     if parent is None and callee.kind == "flow":
         source = whereabouts(callee)
     elif parent is not None:
+        if parent.resume is not None:
+            hold_back(parent)
         key, family = callee.key, parent.family
         number = family.call_numbers.get(key, 0)
         family.call_numbers[key] = number + 1

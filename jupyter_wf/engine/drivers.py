@@ -114,6 +114,9 @@ def settle(live: LiveRun, error: BaseException) -> None:
 def enter(live: LiveRun, effect: Enter) -> bool:
     """Enter the state; return False where the run was closed by somebody else meanwhile."""
     outcome = effect.outcome
+    if live.resume is not None and outcome is not None:
+        # Held, but its work is over: there is nothing left to be held.
+        live.resume(None)
     try:
         if outcome is None:
             if live.stop.requested and effect.type is StateType.RUNNING:

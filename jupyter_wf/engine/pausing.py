@@ -20,11 +20,22 @@ from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.lifecycle import describe
 from jupyter_wf.core.signals import SuspendRun
 from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.awaiting import is_awaiting
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import Host, LiveRun
 
-__all__ = ["REFUSED", "Pause", "Question", "answer_to", "current_flow_run", "keep_answer"]
+__all__ = [
+    "REFUSED",
+    "Hold",
+    "Pause",
+    "Question",
+    "answer_to",
+    "current_flow_run",
+    "hold_back",
+    "keep_answer",
+    "pause_on_request",
+]
 
 #: How the owner's answer to a request begins where the input was not taken.
 REFUSED = "refused: "
@@ -204,6 +215,7 @@ class Pause:
         meanwhile.
         """
         live = self.live
+        hold_back(live)
         event = threading.Event()
         forget = live.on_cancel(event.set)
         until = None if self.timeout is None else time.monotonic() + self.timeout
@@ -221,6 +233,71 @@ class Pause:
         if live.stopping:
             raise Interruption
         return self.result()
+
+
+class Hold:
+    """A pause that somebody else has asked for: until the run is resumed, no call that its body makes begins.
+
+    What has begun goes on. Where the body comes to its end nevertheless, so does the hold.
+    """
+
+    def __init__(self, live: LiveRun) -> None:
+        self._live = live
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether the run may go on."""
+        return self._over.is_set() or self._live.stopping or not self._live.is_open
+
+    def __call__(self, payload: str | None = None) -> str:
+        """End it; return what is told to who has asked for that."""
+        live = self._live
+        with self._lock:
+            if self._over.is_set():
+                return f"the run is {live.state.name}"
+            live.resume = None
+            self._over.set()
+            try:
+                live.set_state(StateType.RUNNING)
+            except InvalidTransition:
+                return f"the run is {live.state.name}"
+        return "resumed"
+
+    def wait(self) -> None:
+        """Wait in the calling thread, whose place in a pool is free meanwhile, until the run may go on.
+
+        Raises `Interruption` where it is to stop.
+        """
+        forget = self._live.on_cancel(self._over.set)
+        try:
+            with self._live.runtime.waiting():
+                while not self.over:
+                    self._over.wait(_SLICE)
+        finally:
+            forget()
+        if self._live.stopping:
+            raise Interruption
+
+
+def pause_on_request(live: LiveRun) -> str:
+    """Have a flow run held, whose body does not know of it; return what is told to who has asked. See `Hold`."""
+    if live.kind != "flow" or live.callee is None:
+        return "only a flow can be paused"
+    with live.lock:
+        if not live.state.is_running() or live.resume is not None:
+            return f"the run is {live.state.name}: it can't be paused"
+        live.set_state(StateType.PAUSED, "Paused", "paused on request")
+        live.resume = Hold(live)
+    return "paused"
+
+
+def hold_back(live: LiveRun) -> None:
+    """Let the thread wait that is about to make a call in a run which is held. An event loop is not made to."""
+    hold = live.resume
+    if isinstance(hold, Hold) and not is_awaiting():
+        hold.wait()
 
 
 def _reason(error: Exception) -> str:

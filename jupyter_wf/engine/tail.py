@@ -9,6 +9,7 @@ from collections import OrderedDict
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.models import Event, Request
+from jupyter_wf.engine.pausing import pause_on_request
 from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.store.base import Store
 
@@ -142,6 +143,8 @@ class RequestWatcher:
         if request.kind == "cancel":
             live.cancel("cancelled on request")
             return "cancelling"
+        if request.kind == "pause":
+            return pause_on_request(live)
         if request.kind == "resume":
             resume = live.resume
             return "the run is not paused" if resume is None else str(resume(request.payload))

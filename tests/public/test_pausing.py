@@ -404,3 +404,126 @@ def test_waiting_for_a_run(background: Background, caplog: pytest.LogCaptureFixt
     assert told[-1].endswith("Completed")
     with pytest.raises(RunNotFound):
         wait_for_flow_run("no such run")
+
+
+# -- paused on request -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["call", "submit", "awaited"])
+def test_a_run_that_is_paused_on_request_begins_nothing_new(background: Background, form: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    called: list[int] = []
+
+    @task
+    def step(x: int) -> int:
+        called.append(x)
+        if x == 0:
+            begun.set()
+            assert go_on.wait(30)
+        return x
+
+    @task
+    async def step_async(x: int) -> int:
+        return await asyncio.to_thread(step.fn, x)
+
+    @flow
+    def main() -> int:
+        if form == "submit":
+            return sum(step.submit(x).result() for x in range(3))
+        return sum(step(x) for x in range(3))
+
+    @flow
+    async def main_async() -> int:
+        return sum([await step_async(x) for x in range(3)])
+
+    result = background((lambda: asyncio.run(main_async())) if form == "awaited" else main)
+    assert begun.wait(30)
+    store = current_runtime().store
+    (run,) = store.list_runs(RunFilter(kinds=("flow",))).items
+    store.request(run.id, "pause")
+    (run,) = paused()
+    assert run.state.message == "paused on request"
+    go_on.set()
+    first = lambda: store.list_runs(RunFilter(kinds=("task",), states=("Completed",))).items  # noqa: E731
+    until(first)
+    assert len(store.list_runs(RunFilter(kinds=("task",))).items) == 1 and not result.done()
+    resume_flow_run(run.id)
+    assert result.result(30) == 3 and called == [0, 1, 2]
+    assert names(run.id) == ["Pending", "Running", "Paused", "Running", "Completed"]
+
+
+def test_a_held_run_whose_body_ends_is_not_held_any_more(background: Background) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @flow
+    def main() -> int:
+        begun.set()
+        assert go_on.wait(30)
+        return 1
+
+    result = background(main)
+    assert begun.wait(30)
+    store = current_runtime().store
+    (run,) = store.list_runs().items
+    store.request(run.id, "pause")
+    paused()
+    go_on.set()
+    assert result.result(30) == 1
+    assert names(run.id) == ["Pending", "Running", "Paused", "Running", "Completed"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_held_run_can_be_cancelled(background: Background, asynchronous: bool) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @task
+    def step() -> None: ...
+
+    @task
+    async def step_async() -> None: ...
+
+    @flow
+    def main() -> None:
+        begun.set()
+        assert go_on.wait(30)
+        step()
+
+    @flow
+    async def main_async() -> None:
+        begun.set()
+        assert await asyncio.to_thread(go_on.wait, 30)
+        await step_async()
+
+    result = background((lambda: asyncio.run(main_async())) if asynchronous else main)
+    assert begun.wait(30)
+    store = current_runtime().store
+    (run,) = store.list_runs().items
+    store.request(run.id, "pause")
+    paused()
+    go_on.set()
+    store.request(run.id, "cancel")
+    with pytest.raises(CancelledRun):
+        result.result(30)
+    assert not store.list_runs(RunFilter(kinds=("task",))).items
+
+
+def test_a_held_run_that_pauses_itself_waits_for_both(background: Background) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    @flow
+    def main() -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return pause_flow_run(wait_for_input=int)
+
+    result = background(main)
+    assert begun.wait(30)
+    store = current_runtime().store
+    (run,) = store.list_runs().items
+    store.request(run.id, "pause")
+    paused()
+    go_on.set()
+    resume_flow_run(run.id)
+    until(lambda: paused()[0].source.get("pause"))
+    resume_flow_run(run.id, 4)
+    assert result.result(30) == 4
