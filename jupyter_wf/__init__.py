@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jupyter_wf.states import State as State
     from jupyter_wf.tasks import Task as Task
     from jupyter_wf.tasks import task as task
+    from jupyter_wf.transactions import transaction as transaction
 
 #: The module of each name; a name without one is a module itself.
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "suspend_flow_run": "flow_runs",
     "tags": "context",
     "task": "tasks",
+    "transaction": "transactions",
     "unmapped": "annotations",
     "wait": "futures",
     "wait_for_flow_run": "flow_runs",
@@ -75,6 +77,7 @@ __all__ = [
     "suspend_flow_run",
     "tags",
     "task",
+    "transaction",
     "unmapped",
     "wait",
     "wait_for_flow_run",

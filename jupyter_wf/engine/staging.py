@@ -260,8 +260,11 @@ class Staging:
             if self.state in ENDED:
                 return False
             self.state = TransactionState.ROLLED_BACK
-            self._entries.clear()
             children = list(self.children)
+            touched = bool(children or self.on_rollback_hooks or self._entries)
+            self._entries.clear()
+        if touched:
+            self._tell(logging.INFO, "the transaction is rolled back")
         for hook in reversed(self.on_rollback_hooks):
             try:
                 yield from self._call(hook, "rollback")

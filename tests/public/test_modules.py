@@ -25,6 +25,8 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.context", ["get_run_context", "tags", "FlowRunContext", "TaskRunContext"]),
         ("jupyter_wf.runtime", ["flow_run", "task_run", "deployment"]),
         ("jupyter_wf.tasks", ["task", "Task"]),
+        ("jupyter_wf.transactions", ["transaction", "get_transaction", "CommitMode", "IsolationLevel", "Transaction"]),
+        ("jupyter_wf.results", ["get_result", "read_result", "ResultRecord"]),
         ("jupyter_wf.flow_runs", ["pause_flow_run", "suspend_flow_run", "resume_flow_run", "wait_for_flow_run"]),
         ("jupyter_wf.input", ["RunInput", "send_input", "receive_input"]),
         ("jupyter_wf.flows", ["flow", "Flow"]),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -554,7 +558,7 @@ def test_tasks_in_other_processes_have_their_hooks_here(made: Made, story: list[
 # -- what is stored ----------------------------------------------------------------------------------------------
 
 
-def test_results_are_stored_at_the_commit(made: Made, story: list[str]) -> None:
+def test_results_are_stored_at_the_commit(made: Made, story: list[str], lines: Callable[[], list[str]]) -> None:
     cached, plain = made("cached", cache_policy=INPUTS), made("plain", result_storage_key="here")
     store = current_runtime().store
     with transaction():
@@ -571,6 +575,7 @@ def test_results_are_stored_at_the_commit(made: Made, story: list[str]) -> None:
         raise ValueError("x")
     cached(2)
     assert story.count("cached called") == 3
+    assert "the transaction is rolled back" in lines()
 
 
 def test_the_next_attempt_calls_again_what_was_rolled_back(made: Made, story: list[str]) -> None:
@@ -744,3 +749,77 @@ def test_a_flow_that_is_drawn_leaves_nothing() -> None:
 
     outer.visualize()
     assert current_runtime().store.find_result("key", 0.0) is None
+
+
+# -- interrupted and killed --------------------------------------------------------------------------------------
+
+
+def test_a_flow_that_is_timed_out_rolls_back_all_of_it(made: Made, story: list[str]) -> None:
+    first, second = made("first"), made("second")
+
+    @task
+    def slow_to_undo() -> None: ...
+
+    @slow_to_undo.on_rollback
+    def undo(txn: Transaction) -> None:
+        assert not threading.Event().wait(0.3)
+        story.append("undone")
+
+    @flow(timeout_seconds=0.2)
+    def outer() -> None:
+        with transaction():
+            first()
+            slow_to_undo()
+            second()
+            threading.Event().wait(30)
+
+    assert outer(return_state=True).name == "TimedOut"
+    assert story == ["first called", "second called", "second rolled back", "undone", "first rolled back"]
+
+
+_PROGRAM = """
+import os, sys
+from jupyter_wf import flow, task
+from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.transactions import transaction
+
+called = []
+
+@task
+def before():
+    called.append("before")
+
+@task
+def inside():
+    called.append("inside")
+
+inside.on_commit(lambda txn: called.append("committed"))
+
+@flow
+def outer():
+    before()
+    with transaction("key", isolation_level="SERIALIZABLE") as txn:
+        inside()
+        if __name__ == "__main__":
+            current_runtime().journal.flush()
+            os.kill(os.getpid(), 9)
+    return txn.is_committed()
+
+if __name__ == "__main__":
+    outer()
+"""
+
+
+def test_a_killed_process_has_committed_nothing_and_holds_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "killed_inside.py"
+    path.write_text(_PROGRAM)
+    ended = subprocess.run([sys.executable, str(path)], cwd=Path(__file__).parents[2], timeout=60, check=False)
+    assert ended.returncode == -9
+    monkeypatch.syspath_prepend(str(tmp_path))
+    program = importlib.import_module("killed_inside")
+    monkeypatch.delitem(sys.modules, "killed_inside")
+    (run,) = [run for run in runs() if run.kind == "flow"]
+    assert program.outer.resume(run.id) is True
+    assert program.called == ["inside", "committed"]
