@@ -12,6 +12,8 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_wf.core.errors import JupyterWfError
+from jupyter_wf.core.events import Entry
+from jupyter_wf.core.models import RunFilter
 from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
@@ -20,6 +22,7 @@ from jupyter_wf.ipython.displays import keep_displays
 from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
+from jupyter_wf.ipython.snapshot import stored_entries
 from jupyter_wf.ipython.sources import CellTransformer
 from jupyter_wf.ipython.tracebacks import leave_out_our_frames, show_user_frames
 from jupyter_wf.ipython.views import Board
@@ -180,7 +183,22 @@ class Session:
     # -- runs that start -------------------------------------------------------------------------------------------
 
     def _on_root(self, live: LiveRun) -> None:
-        self.board.on_root(live, self._request())
+        again = live.attempt > 1 and self.board.enabled
+        self.board.on_root(live, self._request(), self._left_by(live) if again else ())
+
+    def _left_by(self, live: LiveRun) -> list[Entry]:
+        """Return what the store has of the runs below one that is resumed, as entries."""
+        found: list[Entry] = []
+        cursor: str | None = None
+        where = RunFilter(root_id=live.root_id, oldest_first=True)
+        while True:
+            page = self.runtime.store.list_runs(where, limit=1_000, cursor=cursor)
+            for run in page.items:
+                if run.id != live.id:
+                    found += stored_entries(run)
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     def ask(self, kind: str, run_id: str) -> None:
         """Write down that somebody wants ``kind`` ("cancel" or "retry") of a run.

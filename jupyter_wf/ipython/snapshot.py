@@ -9,9 +9,10 @@ from typing import Any, TypedDict
 
 from jupyter_wf.core.codec import ProgressJSON, RunErrorJSON, RunJSON, StateJSON, iso
 from jupyter_wf.core.events import Entry, LogWritten, RunCreated, RunPatched, StateChanged
+from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import TERMINAL_TYPES
 
-__all__ = ["MOST_ROWS", "Row", "RunTree", "RunViewJSON"]
+__all__ = ["MOST_ROWS", "Row", "RunTree", "RunViewJSON", "stored_entries"]
 
 #: How many tasks a view shows.
 MOST_ROWS = 200
@@ -185,6 +186,37 @@ class RunTree:
                 if node.created.run_id != self.root_id:
                     chosen[node.index] = node
         return [chosen[index] for index in sorted(chosen)]
+
+
+def stored_entries(run: Run) -> list[Entry]:
+    """Return entries that tell of a run what the store has of it: that it was made, its beginning, and its state."""
+    told: list[Entry] = [
+        RunCreated(
+            run.id,
+            run.created_at,
+            run.kind,
+            run.name,
+            run.flow_name,
+            run.task_name,
+            run.parent_id,
+            run.root_id,
+            run.process_id,
+            json.dumps(dict(run.parameters)),
+            json.dumps(run.tags),
+            json.dumps(run.upstream),
+            json.dumps(dict(run.source)),
+            run.expected,
+            run.max_attempts,
+        )
+    ]
+    if run.started_at is not None:
+        told.append(StateChanged(run.id, run.started_at, run.attempt, "RUNNING", "Running"))
+    error = None
+    if run.error is not None:
+        error = json.dumps({"type": run.error.type, "message": run.error.message, "traceback": run.error.traceback})
+    state = run.state
+    told.append(StateChanged(run.id, state.at, run.attempt, state.type.value, state.name, state.message, error))
+    return told
 
 
 def _patch(node: _Node, entry: RunPatched) -> None:

@@ -101,24 +101,41 @@ class Board:
         self._opened = 0
         self._more = []
 
-    def on_root(self, live: LiveRun, request: dict[str, Any] | None = None) -> None:
-        """Show a run that starts. Called in the thread that starts it; ``request`` is the message of its cell."""
+    def on_root(self, live: LiveRun, request: dict[str, Any] | None = None, earlier: Sequence[Entry] = ()) -> None:
+        """Show a run that starts. Called in the thread that starts it; ``request`` is the message of its cell.
+
+        Of a run that is resumed ``earlier`` tells what the attempts before have left below it.
+        """
         if not self.enabled:
             return
+        again = live.attempt > 1
+        if again:
+            self._leave(live.id)
         self._opened += 1
         if self._opened > _PER_CELL:
             self._more.append(live)
             return
         tree = RunTree(_created(live))
+        for entry in (*earlier, *([_state_of(live)] if again else ())):
+            tree.apply(entry)
         view = View(
             live=live,
             tree=tree,
-            display_id=f"jupyter-wf-{live.id}",
+            display_id=f"jupyter-wf-{live.id}-{live.attempt}" if again else f"jupyter-wf-{live.id}",
             context=contextvars.copy_context(),
+            from_attempt=live.attempt,
             request=request or {},
         )
         self._open(view)
         self._screen.show(_static(tree.view(now=time.time())), view.display_id)
+
+    def _leave(self, run_id: str) -> None:
+        """Leave the view of a run's earlier attempt as it is: the next one has a view of its own."""
+        if run_id in self._views:
+            self.settle()
+        view = self._kept.pop(run_id, None)
+        if view is not None:
+            self._drop_offer(view)
 
     def reopen(self, run_id: str) -> dict[str, Any]:
         """Follow a run again that had failed and is tried again; return the request of its cell, if it is known."""

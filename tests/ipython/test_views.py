@@ -212,3 +212,25 @@ def test_widgets_off_shows_nothing(screen: Screen, board: Board) -> None:
     board.on_root(Live())  # type: ignore[arg-type]
     assert screen.shown == []
     assert not board.is_painting
+
+
+def test_a_run_that_is_resumed_has_a_view_of_its_own_with_what_was_done_before(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.RUNNING), live.enter(StateType.FAILED)])
+    board.settle()
+    assert len(screen.offers) == 1 and not screen.offers[0].is_closed
+
+    resumed = Live()
+    resumed.enter(StateType.PENDING, 2)
+    earlier = [
+        RunCreated("t", 1.0, "task", "step-0", None, "step", "r", "r", "p"),
+        StateChanged("t", 2.0, 1, "COMPLETED", "Completed"),
+    ]
+    board.on_root(resumed, None, earlier)  # type: ignore[arg-type]
+    assert screen.offers[0].is_closed
+    board.on_commit(2, [resumed.enter(StateType.RUNNING, 2), resumed.enter(StateType.COMPLETED, 2)])
+    board.settle()
+    first, second = screen.updates[0]["text/plain"], screen.updates[-1]["text/plain"]
+    assert "Failed" in first and "step-0" not in first
+    assert "Completed" in second and "attempt 2" in second and "step-0" in second and "1 of 1 tasks" in second
