@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -25,6 +25,9 @@ class _Worker(threading.Thread):
 class ThreadExecutor:
     """At most ``threads`` threads do work at the same time; one that waits for another task does not count.
 
+    A thread that takes work sees to it that another one is there for what comes next. So it is never the submitter who
+    waits for a thread to start, and few are made for work that is done at once.
+
     The threads are daemons: a task that ignores its cancellation can't keep the process alive. (The standard
     library's pool joins its threads at exit.)
     """
@@ -39,9 +42,9 @@ class ThreadExecutor:
         self._queue: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
+        self._number = 0
         self._idle = 0
         self._blocked = 0
-        self._queued = 0
         self._closed = False
 
     def start(self, exit_stack: ExitStack) -> None:
@@ -49,14 +52,11 @@ class ThreadExecutor:
         exit_stack.callback(self._shut_down)
 
     def spawn(self, work: Callable[[], Any]) -> None:
-        """Queue ``work``; add a thread when none is idle and the limit allows it."""
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the thread executor has been shut down")
-            self._queued += 1
-            grow = self._queued > self._idle and len(self._threads) < self._limit + self._blocked
-            if grow:
-                self._add_thread()
+        """Queue ``work``. Raises `RuntimeError` after the shutdown."""
+        if self._closed:
+            raise RuntimeError("the thread executor has been shut down")
+        if not self._threads:
+            self._add_thread()
         self._queue.put(work)
 
     def run(self, call: Call) -> Outcome:
@@ -71,22 +71,31 @@ class ThreadExecutor:
             return
         with self._lock:
             self._blocked += 1
-            if self._queued > self._idle and len(self._threads) < self._limit + self._blocked:
-                self._add_thread()
+            alone = self._idle == 0
         try:
+            if alone:
+                self._add_spare()
             yield
         finally:
             with self._lock:
                 self._blocked -= 1
 
     def _add_thread(self) -> None:
-        thread = _Worker(self, self._work, len(self._threads))
-        # In this order: one that an interrupt kept from its start must not count.
-        thread.start()
-        self._threads.add(thread)
+        self._number += 1
+        _Worker(self, self._work, self._number).start()
+
+    def _add_spare(self) -> None:
+        # Where the system has no more threads, those that are here do the work.
+        with suppress(RuntimeError):
+            self._add_thread()
 
     def _work(self) -> None:
         me = threading.current_thread()
+        with self._lock:
+            # Two may have been started for one place.
+            if self._closed or len(self._threads) >= self._limit + self._blocked:
+                return
+            self._threads.add(me)
         while True:
             with self._lock:
                 if self._closed or len(self._threads) > self._limit + self._blocked:
@@ -96,10 +105,11 @@ class ThreadExecutor:
             work = self._queue.get()
             with self._lock:
                 self._idle -= 1
-                if work is not None:
-                    self._queued -= 1
+                alone = self._idle == 0 and len(self._threads) < self._limit + self._blocked
             if work is None:
                 continue
+            if alone:
+                self._add_spare()
             work()
             del work
 
