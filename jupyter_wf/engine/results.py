@@ -59,7 +59,7 @@ def make_results(
             raise ParameterError("cache_key_fn", f"{key_fn!r:.100} is not a function")
         policy = KeyFunction(key_fn)
     seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and (type(seconds) not in (int, float) or not seconds > 0):
         raise ParameterError("cache_expiration", f"{expiration!r} is not a time above 0 (a timedelta, or seconds)")
     if policy is None or isinstance(policy, NoCache):
         return None
