@@ -96,6 +96,12 @@ class RunTree:
         return self._nodes[self.root_id].is_closed
 
     @property
+    def rests(self) -> bool:
+        """Whether nothing goes on: the root has ended, or was suspended, and only another attempt would go on."""
+        state = self._nodes[self.root_id].state
+        return self.is_closed or (state is not None and state.name == "Suspended")
+
+    @property
     def state_type(self) -> str | None:
         """The type of the root's state, None before its first one was committed."""
         state = self._nodes[self.root_id].state
@@ -170,7 +176,7 @@ class RunTree:
             "last_log": root.last_log,
             "progress": _progress(root),
             "now": iso(now),
-            "live": not root.is_closed,
+            "live": not self.rests,
             "can_retry": can_retry and root.is_closed,
         }
 

@@ -70,13 +70,14 @@ class View:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended and its end is committed."""
-        return self.has_ended and self.tree.is_closed and self.tree.attempt >= self.from_attempt
+        """Whether the run has ended, or was suspended, and that is committed."""
+        return self.has_ended and self.tree.rests and self.tree.attempt >= self.from_attempt
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run has ended, be it committed or not."""
-        return not self.live.is_open and self.live.attempt >= self.from_attempt
+        """Whether the run has ended, or was suspended, be it committed or not."""
+        rests = not self.live.is_open or self.live.state.name == "Suspended"
+        return rests and self.live.attempt >= self.from_attempt
 
 
 class Board:

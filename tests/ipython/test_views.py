@@ -234,3 +234,14 @@ def test_a_run_that_is_resumed_has_a_view_of_its_own_with_what_was_done_before(s
     first, second = screen.updates[0]["text/plain"], screen.updates[-1]["text/plain"]
     assert "Failed" in first and "step-0" not in first
     assert "Completed" in second and "attempt 2" in second and "step-0" in second and "1 of 1 tasks" in second
+
+
+def test_a_suspended_run_has_a_last_picture(screen: Screen, board: Board) -> None:
+    live = Live()
+    board.on_root(live)  # type: ignore[arg-type]
+    board.on_commit(1, [live.enter(StateType.RUNNING)])
+    live.state = State(type=StateType.PAUSED, name="Suspended", at=3.0)
+    board.on_commit(2, [StateChanged("r", 3.0, 1, "PAUSED", "Suspended", "waits for its input")])
+    board.settle()
+    assert "Suspended" in screen.updates[-1]["text/plain"]
+    screen.wait(lambda: not board.is_painting)
