@@ -100,7 +100,8 @@ def settle(live: LiveRun, error: BaseException) -> None:
     while True:
         try:
             if cancelled:
-                closed |= live.close(StateType.CANCELLED, describe(error) or "Cancelled")
+                why = None if live.stop.requested else describe(error)
+                closed |= live.close(StateType.CANCELLED, why)
             else:
                 closed |= live.close(StateType.CRASHED, describe(error), error)
             break
@@ -250,7 +251,7 @@ def _fire(live: LiveRun, target: Target) -> None:
 def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:
     """Stop the work of a run whose time is up: what is below it, then, by ``fire``, its own call."""
     live.stop.timed_out = True
-    for child in list(live.children.values()):
+    for child in list(live.children.values())[::-1]:
         child.cancel(f"{live.kind} run {live.name!r} timed out")
     fire()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,12 @@ __all__ = ["Deadlines", "Interruption", "Target", "interrupt_thread", "look_at_h
 
 class Interruption(BaseException):
     """Raised inside work that is to stop. Not an `Exception`, so that ``except Exception`` does not swallow it."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        # It is made in the thread that it is raised in, not where that was asked for.
+        for target in _fired.get(threading.get_ident(), ()):
+            target.raised = True
 
 
 class Target:
@@ -36,7 +43,7 @@ class Target:
         self._lock = threading.Lock()
         self._on = False
         self._fired = False
-        #: Set by the signal handler, before it raises.
+        #: Whether the exception has reached the thread.
         self.raised = False
         self._ident = 0
 
@@ -54,6 +61,14 @@ class Target:
             fired = self._fired
         if fired and self._ident != _MAIN.ident:
             _raise_in(self._ident, None)
+            self._forget()
+
+    def _forget(self) -> None:
+        others = tuple(target for target in _fired.get(self._ident, ()) if target is not self)
+        if others:
+            _fired[self._ident] = others
+        else:
+            _fired.pop(self._ident, None)
 
     @property
     def pending(self) -> bool:
@@ -64,15 +79,18 @@ class Target:
         """Raise `Interruption` in the thread, if the block is still running; return whether it may have been missed.
 
         A signal that arrives in the microsecond before the main thread blocks in a system call is only noticed when
-        that call returns. Whoever needs certainty fires again while this returns true; once the exception was raised
-        nothing more happens, so that the work's own clean-up is left in peace.
+        that call returns; in another thread the exception can be lost in a destructor or a callback. Whoever needs
+        certainty fires again while this returns true; once the exception was raised nothing more happens, so that the
+        work's own clean-up is left in peace.
         """
         with self._lock:
             if not self._on or self.raised:
                 return False
+            if self._ident != _MAIN.ident and not self._fired:
+                _fired[self._ident] = (*_fired.get(self._ident, ()), self)
             self._fired = True
             interrupt_thread(self._ident, self)
-            return self._ident == _MAIN.ident
+            return True
 
 
 def interrupt_thread(ident: int, target: Target) -> None:
@@ -80,8 +98,17 @@ def interrupt_thread(ident: int, target: Target) -> None:
     if ident == _MAIN.ident and _SIGNAL is not None:
         _wanted.append(target)
         signal.pthread_kill(ident, _SIGNAL)
-    else:
+    elif not _starting():
         _raise_in(ident, Interruption)
+
+
+def _starting() -> bool:
+    """Return whether a thread is being started.
+
+    Before Python 3.12 a thread that has not begun goes by the number of the one that starts it, and would be the one
+    to get the exception; its starter would then wait for it for ever.
+    """
+    return sys.version_info < (3, 12) and bool(getattr(threading, "_limbo", None))
 
 
 def _raise_in(ident: int, error: type[BaseException] | None) -> None:
@@ -96,6 +123,8 @@ def _raise_in(ident: int, error: type[BaseException] | None) -> None:
 _MAIN = threading.main_thread()
 _SIGNAL: signal.Signals | None = getattr(signal, "SIGURG", None)
 _wanted: list[Target] = []
+#: The targets in each thread but the main one whose exception is on its way, or was raised, by the thread's number.
+_fired: dict[int, tuple[Target, ...]] = {}
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:

@@ -53,7 +53,11 @@ class Host(Protocol):
 
     @property
     def portal(self) -> Any:
-        """The event loop thread of submitted async tasks."""
+        """The event loop thread of async hooks."""
+
+    @property
+    def loops(self) -> Any:
+        """The event loops of submitted async tasks."""
 
     def waiting(self) -> AbstractContextManager[None]:
         """Return a context in which a pool's thread gives its place to others."""
@@ -319,7 +323,7 @@ class LiveRun:
                 child.close(type_, f"{self.kind} run {self.name!r} ended first")
                 children.pop(child.id, None)
 
-    def close(self, type: StateType, message: str, error: BaseException | None = None) -> bool:
+    def close(self, type: StateType, message: str | None, error: BaseException | None = None) -> bool:
         """Close the run if it is open, whatever it does; return whether it was.
 
         Used where the run can't be asked any more: what it may still do has no effect on its record.
@@ -370,7 +374,8 @@ class LiveRun:
         with self.lock:
             if is_allowed(self.state, _CANCELLING):
                 self.set_state(StateType.CANCELLING, None, reason)
-        for child in list(self.children.values()):
+        # The youngest first: what waits for another one does not begin because that has ended.
+        for child in list(self.children.values())[::-1]:
             child.cancel(reason)
         self.stop.tell()
 
@@ -378,7 +383,7 @@ class LiveRun:
         """End the run COMPLETED, with the signal's value, from a thread that does not run its work."""
         if self.is_open and not self.stop.wanted:
             self.stop.early = signal
-            for child in list(self.children.values()):
+            for child in list(self.children.values())[::-1]:
                 child.cancel(f"{self.kind} run {self.name!r} was stopped early")
             self.stop.tell()
 

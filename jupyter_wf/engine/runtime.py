@@ -69,6 +69,7 @@ class Runtime:
         self._exit = ExitStack()
         self._executor: Executor | None = None
         self._portal: Any = None
+        self._loops: Any = None
         self._blobs: Blobs | None = None
         self._lock = threading.Lock()
         self._registered = False
@@ -113,14 +114,25 @@ class Runtime:
 
     @property
     def portal(self) -> Any:
-        """The event loop thread in which submitted async tasks run (an anyio ``BlockingPortal``)."""
+        """The event loop thread in which async hooks of sync runs are awaited (an anyio ``BlockingPortal``)."""
         with self._lock:
             if self._portal is None:
-                # Only those who submit async tasks pay for the import.
+                # Only those who call async work from sync code pay for the import.
                 from anyio.from_thread import start_blocking_portal
 
                 self._portal = self._exit.enter_context(start_blocking_portal())
             return self._portal
+
+    @property
+    def loops(self) -> Any:
+        """The event loops of submitted async tasks (`engine.loops.Loops`)."""
+        with self._lock:
+            if self._loops is None:
+                # Only those who submit async tasks pay for the import.
+                from jupyter_wf.engine.loops import Loops
+
+                self._loops = Loops(self._exit)
+            return self._loops
 
     @property
     def blobs(self) -> Blobs:

@@ -46,6 +46,15 @@ def _go_on_outwards(live: LiveRun) -> None:
         raise Interruption
 
 
+def _level(live: LiveRun) -> int:
+    """Return how many asynchronous tasks a run is below."""
+    level, above = 0, live.parent
+    while above is not None:
+        level += above.kind == "task" and above.callee is not None and above.callee.is_async
+        above = above.parent
+    return level
+
+
 class _Submission:
     """One submitted call on its way: created, waiting for its upstream, on a thread, ended."""
 
@@ -87,7 +96,7 @@ class _Submission:
     def _start(self) -> None:
         if self.invocation.callee.is_async:
             # In the context of the submission: its upstream may have ended on another thread.
-            self.context.run(self.live.runtime.portal.start_task_soon, self._work_async)
+            self.live.runtime.loops.start(_level(self.live), self.context, self._work_async)
         else:
             (self.live.executor or self.live.runtime.executor).spawn(self._work)
 

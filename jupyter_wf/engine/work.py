@@ -147,7 +147,7 @@ def next_attempt(live: LiveRun) -> None:
 
 def cancel_children(live: LiveRun) -> None:
     """Cancel every open run below this one, which is stopped."""
-    for child in list(live.children.values()):
+    for child in list(live.children.values())[::-1]:
         child.cancel(f"{live.kind} run {live.name!r} was stopped")
 
 

@@ -24,6 +24,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.runtime -> anyio.from_thread": "a portal is only made when async work is called from sync code",
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
+    "jupyter_wf.engine.runtime -> jupyter_wf.engine.loops": "only submitted async tasks need it",
     "jupyter_wf.engine.submit -> jupyter_wf.engine.asynchronous": "only submitted async tasks need it",
     "jupyter_wf.engine.transaction -> jupyter_wf.engine.limits": "only transactions that are serialized have locks",
     "jupyter_wf.engine.transaction -> jupyter_wf.engine.limits_async": "only those who await pay for asyncio",
