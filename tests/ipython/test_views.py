@@ -12,6 +12,7 @@ import pytest
 from jupyter_wf.core.events import RunCreated, StateChanged
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.ipython.views import Board
+from tests.waiting import until
 
 
 class Live:
@@ -244,4 +245,4 @@ def test_a_suspended_run_has_a_last_picture(screen: Screen, board: Board) -> Non
     board.on_commit(2, [StateChanged("r", 3.0, 1, "PAUSED", "Suspended", "waits for its input")])
     board.settle()
     assert "Suspended" in screen.updates[-1]["text/plain"]
-    screen.wait(lambda: not board.is_painting)
+    until(lambda: not board.is_painting, "the painter to end")
