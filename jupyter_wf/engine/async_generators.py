@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from jupyter_wf.core.effects import End, Invoke, Outcome
+from jupyter_wf.core.lifecycle import failed
 from jupyter_wf.core.signals import Signal
-from jupyter_wf.engine.asynchronous import carry_out_async
+from jupyter_wf.engine.asynchronous import AsyncEnding, carry_out_async
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation, end_of_root, hand_out
 from jupyter_wf.engine.context import CURRENT
-from jupyter_wf.engine.drivers import CANCELLED, raised, settle, stopped, time_out
+from jupyter_wf.engine.drivers import raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption
-from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.transaction import around_run
+from jupyter_wf.engine.limits_async import tag_slots_async
 from jupyter_wf.engine.work import around, completed
 
 __all__ = ["iterate_async"]
@@ -43,77 +44,55 @@ async def iterate_async(
                     if not goes_on:
                         break
                     continue
-                attempt = _Attempt(live, callee.fn(*invocation.args, **invocation.kwargs), callee)
-                try:
-                    async for item in attempt.items():
-                        yield item
-                except GeneratorExit:
-                    # Nobody wants the rest: the life goes on to its end before this generator may.
-                    await attempt.close()
-                    for effect in _rest(steps, Outcome(End.RETURNED)):
-                        await carry_out_async(live, effect)
-                    raise
-                answer = attempt.outcome
-        async with around_run(live, None, ran=True):
-            completed(live, callee)
-    except GeneratorExit:
-        raise
+                attempt = _Attempt(invocation)
+                answer = await attempt.step()
+                while answer is None:
+                    try:
+                        sent = yield attempt.item
+                    except GeneratorExit:
+                        # Nobody wants the rest.
+                        answer = await attempt.step(close=True) or Outcome(End.RETURNED)
+                        if live.runtime.closed:
+                            # It was left open at the end of the process: nothing can be recorded any more.
+                            return
+                        if isinstance(answer.error, Exception):
+                            steps, answer = failed(answer.error), None
+                            break
+                    except BaseException as error:
+                        answer = await attempt.step(thrown=error)
+                    else:
+                        answer = await attempt.step(sent)
+        completed(live, callee)
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)
         raise
     finally:
-        if invocation.begun and invocation.live.parent is None:
+        if invocation.begun and invocation.live.parent is None and not invocation.live.runtime.closed:
             await asyncio.to_thread(end_of_root, invocation.live, None)
     hand_out(live, asyncio.CancelledError)
 
 
-def _rest(steps: Any, answer: Outcome | None) -> Iterable[Any]:
-    """Yield the effects that follow an outcome which is not tried again."""
-    try:
-        while True:
-            effect = steps.send(answer)
-            answer = None
-            yield effect
-    except StopIteration:
-        return
-
-
 class _Attempt:
-    """One attempt: its items, and how it ended."""
+    """One attempt, step by step: ``item`` is what the last step yielded."""
 
-    def __init__(self, live: LiveRun, items: AsyncGenerator[Any, Any], callee: Callee) -> None:
-        self._live = live
-        self._items = items
-        self._timeout = callee.policy.timeout_seconds
-        self.outcome = CANCELLED
-
-    async def items(self) -> AsyncGenerator[Any, Any]:
-        """Yield the items; ``outcome`` is set at the end."""
-        live, loop = self._live, asyncio.get_running_loop()
-        if live.stop.requested:
-            return
+    def __init__(self, invocation: Invocation) -> None:
+        callee = invocation.callee
+        self.item: Any = None
+        self._live = live = invocation.live
+        self._items = callee.fn(*invocation.args, **invocation.kwargs)
+        self._timeout = timeout = callee.policy.timeout_seconds
+        self._until = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        self._around: AsyncExitStack | None = None
         live.stop.timed_out = False
-        until = None if self._timeout is None else loop.time() + self._timeout
-        while True:
-            try:
-                item = await self._next(until)
-            except StopAsyncIteration:
-                self.outcome = Outcome(End.RETURNED)
-                return
-            except (asyncio.CancelledError, Interruption) as error:
-                self.outcome = stopped(live, self._timeout, error)
-                return
-            except Signal as signal:
-                self.outcome = signal.outcome()
-                return
-            except Exception as error:
-                self.outcome = raised(live, self._timeout, error)
-                return
-            yield item
 
-    async def _next(self, until: float | None) -> Any:
-        """Return the next item. Only meanwhile is the run the one that the code is part of, and can it be stopped."""
+    async def step(
+        self, sent: Any = None, *, thrown: BaseException | None = None, close: bool = False
+    ) -> Outcome | None:
+        """Go on to the next item, or to the end; return how the work ended, None where there is an item.
+
+        Only meanwhile is the run the one that the code is part of, and can it be stopped.
+        """
         live, loop, me = self._live, asyncio.get_running_loop(), asyncio.current_task()
         assert me is not None
         stops = 0
@@ -130,11 +109,19 @@ class _Attempt:
 
         token = CURRENT.set(live)
         live.stop.callbacks.append(fire)
-        timer = None if until is None else loop.call_at(until, time_out, live, stop)
+        timer = None if self._until is None or close else loop.call_at(self._until, time_out, live, stop)
         try:
-            if live.stop.wanted:
+            if live.stop.wanted and not close:
                 raise Interruption
-            return await anext(self._items)
+            return await self._next(sent, thrown, close)
+        except (asyncio.CancelledError, Interruption) as error:
+            return stopped(live, self._timeout, error)
+        except Signal as signal:
+            return signal.outcome()
+        except Exception as error:
+            return raised(live, self._timeout, error)
+        except BaseException as error:
+            return Outcome(End.CANCELLED if isinstance(error, KeyboardInterrupt) else End.CRASHED, None, error)
         finally:
             running = False
             for _ in range(stops):
@@ -144,6 +131,26 @@ class _Attempt:
             live.stop.callbacks.remove(fire)
             CURRENT.reset(token)
 
-    async def close(self) -> None:
-        """End the user's generator."""
-        await self._items.aclose()
+    async def _next(self, sent: Any, thrown: BaseException | None, close: bool) -> Outcome | None:
+        live, around = self._live, self._around
+        if around is None:
+            around = self._around = AsyncExitStack()
+            if live.tags:
+                await around.enter_async_context(tag_slots_async(live, live.tags))
+            await around.enter_async_context(AsyncEnding(live))
+        async with around.pop_all() as within:
+            try:
+                if close:
+                    await self._items.aclose()
+                elif thrown is not None:
+                    self.item = await self._items.athrow(thrown)
+                else:
+                    self.item = await self._items.asend(sent)
+            except StopAsyncIteration:
+                pass
+            else:
+                if not close:
+                    # It goes on: what is around stays.
+                    self._around = within.pop_all()
+                    return None
+        return Outcome(End.RETURNED)

@@ -11,9 +11,9 @@ from typing import Any
 
 from jupyter_wf.core.effects import INVOKE, Ask, Effect, End, Enter, Outcome, Wait
 from jupyter_wf.core.lifecycle import Life
-from jupyter_wf.core.signals import Signal, StopFlow, SuspendRun
+from jupyter_wf.core.signals import Signal, SuspendRun
 from jupyter_wf.engine.callee import Callee
-from jupyter_wf.engine.calls import Invocation, end_of_root, hand_out
+from jupyter_wf.engine.calls import Invocation, end_of_root, hand_out, hand_out_state
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import CANCELLED, ask, enter, judged, raised, settle, stopped, stored, time_out
 from jupyter_wf.engine.futures import RunFuture
@@ -24,6 +24,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import (
     GRACE,
+    ORDERLY,
     around,
     cancel_children,
     cancel_waiting,
@@ -33,7 +34,7 @@ from jupyter_wf.engine.work import (
     teardown_failed,
 )
 
-__all__ = ["call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
+__all__ = ["AsyncEnding", "call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
 
 _FREE: AbstractAsyncContextManager[None] = nullcontext()
 
@@ -48,7 +49,8 @@ async def call_async(
     __tracebackhide__ = True
     invocation = Invocation(callee, args, kwargs, wait_for)
     await _run(invocation, 1)
-    return invocation.live.state if return_state else hand_out(invocation.live, asyncio.CancelledError)
+    hand = hand_out_state if return_state else hand_out
+    return hand(invocation.live, asyncio.CancelledError)
 
 
 async def continue_async(callee: Callee, live: LiveRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
@@ -106,21 +108,39 @@ def _work(invocation: Invocation) -> Callable[[], Awaitable[Any]]:
 
     async def work() -> Any:
         __tracebackhide__ = True
-        if callee.kind == "flow" and live.attempt > 1:
-            await asyncio.to_thread(next_attempt, live)
-        me = asyncio.current_task()
-        try:
+        async with AsyncEnding(live):
             value = await fn(*invocation.args, **invocation.kwargs)
-            if live.has_family:
-                await _wait_all(live)
-                await _tear_down(live)
             return await _judged(value) if callee.kind == "flow" else value
-        except BaseException as error:
-            if live.has_family:
-                await _after(live, error, me)
-            raise
 
     return work
+
+
+class AsyncEnding:
+    """What comes after the work of a run, as `engine.work.Ending` has it, in the running event loop."""
+
+    __slots__ = ("_live", "_task")
+
+    def __init__(self, live: LiveRun) -> None:
+        self._live = live
+        self._task = asyncio.current_task()
+
+    async def __aenter__(self) -> None:
+        if self._live.attempt > 1 and self._live.kind == "flow":
+            await asyncio.to_thread(next_attempt, self._live)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
+        live = self._live
+        if not live.has_family:
+            return
+        if error is None:
+            try:
+                await _wait_all(live)
+                await _tear_down(live)
+            except BaseException as interruption:
+                await _after(live, interruption, self._task)
+                raise
+        else:
+            await _after(live, error, self._task)
 
 
 async def _after(live: LiveRun, error: BaseException, me: asyncio.Task[Any] | None) -> None:
@@ -133,7 +153,7 @@ async def _after(live: LiveRun, error: BaseException, me: asyncio.Task[Any] | No
         if isinstance(error, SuspendRun):
             await _wait_all(live)
             return
-        if isinstance(error, (Exception, StopFlow)):
+        if isinstance(error, ORDERLY):
             cancel_waiting(live)
             await _wait_all(live)
             await _tear_down(live)
@@ -246,7 +266,8 @@ async def _invoke_async(live: LiveRun, call: Callable[[], Awaitable[Any]], timeo
 
     def stop_here() -> None:
         nonlocal stops
-        if running:
+        # Once: the work's own clean-up is left in peace.
+        if running and not stops:
             stops += 1
             me.cancel()
 

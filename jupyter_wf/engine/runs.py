@@ -41,6 +41,7 @@ class Host(Protocol):
     process: ProcessInfo
     deadlines: Deadlines
     loose: dict[str, Any]
+    closed: bool
     rerun: Callable[[LiveRun], Any]
 
     @property

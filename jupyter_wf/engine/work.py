@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GRACE",
+    "ORDERLY",
     "Ending",
     "around",
     "cancel_children",
@@ -36,6 +37,8 @@ __all__ = [
 
 #: How long (seconds) a cancelled flow waits for its tasks to stop before it closes their records.
 GRACE = 0.4
+#: What ends the work of a run without stopping what is below it: a failure, or there is no more to be done.
+ORDERLY = (Exception, StopFlow, GeneratorExit)
 _DONE = State(type=StateType.COMPLETED, name="Completed", data=None)
 
 
@@ -93,7 +96,7 @@ class Ending:
                 _tear_down(live)
             elif isinstance(error, SuspendRun):
                 _wait_all(live)
-            elif isinstance(error, (Exception, StopFlow)):
+            elif isinstance(error, ORDERLY):
                 cancel_waiting(live)
                 _wait_all(live)
                 _tear_down(live)
