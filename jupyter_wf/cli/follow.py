@@ -18,7 +18,7 @@ _RECHECK = 0.5
 
 
 class Board:
-    """A root run and everything below it, as last committed; the runs in order of creation."""
+    """A run, which need not be a root, and everything below it, as last committed; the runs in order of creation."""
 
     def __init__(self, root_id: str) -> None:
         self.root_id = root_id
@@ -47,11 +47,13 @@ class Board:
         ids = {event.run_id for event in events if event.run_id not in self._strangers}
         logs_only = {event.run_id for event in events} - {event.run_id for event in events if event.kind != "log"}
         wanted = [run_id for run_id in ids if run_id not in self.runs or run_id not in logs_only]
-        for run_id, run in store.get_runs({*wanted, self.root_id}).items():
-            if run.root_id == self.root_id:
-                self.runs[run_id] = run
+        found = store.get_runs({*wanted, self.root_id}).values()
+        for run in sorted(found, key=lambda run: run.created_at):
+            # It may itself be below a run of another process: a notebook's cell that calls this command.
+            if self.root_id in (run.id, run.root_id) or run.parent_id in self.runs:
+                self.runs[run.id] = run
             else:
-                self._strangers.add(run_id)
+                self._strangers.add(run.id)
         ours = [event for event in events if event.run_id in self.runs]
         for event in ours:
             if event.kind == "log":
