@@ -18,8 +18,8 @@ from typing import Any
 from jupyter_wf.core.errors import ArtifactNotFound, InvalidRequest
 from jupyter_wf.core.events import ArtifactWritten
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Artifact as StoredArtifact
 from jupyter_wf.core.secrets import mask_values
+from jupyter_wf.core.shared import Artifact as StoredArtifact
 from jupyter_wf.core.tables import table_data
 from jupyter_wf.engine.context import ambient_parent, current_run
 from jupyter_wf.engine.runtime import current_runtime

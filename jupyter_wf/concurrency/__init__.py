@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jupyter_wf.concurrency.slots import Slots, concurrency, get_limits, rate_limit, remove_limit, set_limit
 from jupyter_wf.core.errors import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
-from jupyter_wf.core.models import Limit
+from jupyter_wf.core.shared import Limit
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from jupyter_wf.core.errors import ConcurrencySlotAcquisitionError, InvalidRequest
-from jupyter_wf.core.models import Limit
+from jupyter_wf.core.shared import Limit
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.limits import Lease, changed, take
 from jupyter_wf.engine.runtime import Runtime, current_runtime

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from random import Random
 
 __all__ = ["new_id", "run_name", "short_id"]
 
@@ -24,16 +23,29 @@ _ADJECTIVES = tuple(_ADJECTIVE_TEXT.split())
 _ANIMALS = tuple(_ANIMAL_TEXT.split())
 
 
-# Seeded by the system, and again in the child of a fork. Asking the system for each id would take longer than the rest
-# of a task's record, and give the interpreter's lock away each time. Ids are no secrets.
-_random = Random()
+# Randomness for the next ids: to ask the system for each of them would take longer than the rest of a task's record,
+# and give the interpreter's lock away each time. The first draw is small, for programs that run a few tasks.
+_random: list[str] = []
+_FIRST, _NEXT = 64, 8192
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+    os.register_at_fork(after_in_child=_random.clear)
+
+
+def _draw(number: int) -> list[str]:
+    many = os.urandom(16 * number).hex()
+    return [many[i : i + 32] for i in range(0, len(many), 32)]
+
+
+_random.extend(_draw(_FIRST))
 
 
 def new_id() -> str:
     """Return a new random run id: a version-4 UUID as 36 lower-case characters (RFC 9562)."""
-    h = f"{_random.getrandbits(128):032x}"
+    try:
+        h = _random.pop()
+    except IndexError:
+        _random.extend(_draw(_NEXT))
+        h = _random.pop()
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
 
 

@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from random import random
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
@@ -15,7 +14,7 @@ from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skip
 from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.parameters import exact_json
 from jupyter_wf.core.signals import StopFlow, SuspendRun
-from jupyter_wf.core.states import LazyValue, StateType
+from jupyter_wf.core.states import LazyValue, State, StateType
 from jupyter_wf.core.triggers import Ready, decide
 from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
 from jupyter_wf.engine.callee import Callee, bind, named
@@ -24,13 +23,12 @@ from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.handover import keep_arguments, whereabouts
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.pausing import hold_back
-from jupyter_wf.engine.resuming import reopened, restored
 from jupyter_wf.engine.runs import Host, LiveRun
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed, make_work
 
-__all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "perform"]
+__all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "hand_out_state", "perform"]
 
 
 class Invocation:
@@ -126,15 +124,19 @@ class Invocation:
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
         elif upstream and live.parent is None and live.kind == "flow" and live.attempt == 1:
             keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
-        if self.earlier is not None and restored(live, callee, self.earlier):
-            return _nothing()
+        if self.earlier is not None:
+            # Only later attempts need it.
+            from jupyter_wf.engine.resuming import restored
+
+            if restored(live, callee, self.earlier):
+                return _nothing()
         # A run that was begun before, in this process or another, may be in a later attempt already.
         return life(
             callee.policy,
             attempt=max(attempt, live.attempt),
             begun=attempt <= live.attempt,
             cache=self._cache() if callee.results is not None else None,
-            random=random,
+            random=_random if callee.policy.jitter else None,
         )
 
     def _cache(self) -> Cache | None:
@@ -143,6 +145,13 @@ class Invocation:
         cache = callee.results.cache(self.live, self.args, self.kwargs)
         self.key = None if cache is None else cache.key
         return cache
+
+
+def _random() -> float:
+    # Only jitter needs it.
+    from random import random
+
+    return random()
 
 
 def _nothing() -> Life:
@@ -167,6 +176,9 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         family.call_numbers[key] = number + 1
         earlier = family.earlier.pop((key, number), None) if family.earlier else None
         if earlier is not None:
+            # Only later attempts need it.
+            from jupyter_wf.engine.resuming import reopened
+
             live, invocation.earlier = reopened(host, parent, callee, earlier, parameters)
             _take_on(callee, live)
             return live
@@ -281,6 +293,14 @@ def perform(invocation: Invocation, attempt: int = 1) -> None:
     completed(live, callee)
     if callee.policy.durable:
         live.runtime.journal.flush()
+
+
+def hand_out_state(live: LiveRun, stop: type[BaseException] = Interruption) -> State:
+    """Return the state of an ended run; raise ``stop`` where it was cancelled with its caller, which is to stop too."""
+    __tracebackhide__ = True
+    if live.state.type is StateType.CANCELLED and live.parent is not None and live.parent.stopping:
+        raise stop
+    return live.state
 
 
 def hand_out(live: LiveRun, stop: type[BaseException] = Interruption) -> Any:

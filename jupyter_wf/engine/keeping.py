@@ -9,8 +9,8 @@ from typing import Any
 from jupyter_wf.core.errors import MissingResult
 from jupyter_wf.core.events import Kept, ResultStored
 from jupyter_wf.core.states import LazyValue
-from jupyter_wf.engine.fingerprints import Unhashable, code_of, inputs_of
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.sources import code_of
 from jupyter_wf.engine.staging import write
 from jupyter_wf.store.blobs import Payload
 
@@ -55,6 +55,9 @@ class Keeping:
 
     def inputs(self, live: LiveRun, arguments: Mapping[str, Any]) -> str | None:
         """Return the fingerprints of a call's arguments; None, and a line in the log, where one has none."""
+        # Not needed where numbers and short texts are all that there is.
+        from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
+
         try:
             return inputs_of(arguments)
         except Unhashable as error:

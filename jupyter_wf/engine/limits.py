@@ -18,7 +18,7 @@ from jupyter_wf.core.errors import (
     StoreError,
 )
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Limit
+from jupyter_wf.core.shared import Limit
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.runs import Host, LiveRun
 

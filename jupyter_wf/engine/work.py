@@ -15,7 +15,6 @@ from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.capture import printing
 from jupyter_wf.engine.drivers import late
 from jupyter_wf.engine.futures import RunFuture
-from jupyter_wf.engine.resuming import load_earlier
 from jupyter_wf.engine.runs import LiveRun
 
 if TYPE_CHECKING:
@@ -144,6 +143,9 @@ def _listed(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
 
 def next_attempt(live: LiveRun) -> None:
     """Before the work of a flow run: a later attempt goes on with what the earlier ones left."""
+    # Only later attempts need it.
+    from jupyter_wf.engine.resuming import load_earlier
+
     live.family.begin_again()
     load_earlier(live)
 

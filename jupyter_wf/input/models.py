@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, create_model
 
 from jupyter_wf.core.errors import MissingContextError, MissingResult, ParameterError
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import StoredInput
+from jupyter_wf.core.shared import StoredInput
 from jupyter_wf.engine.awaiting import either
 from jupyter_wf.engine.lineage import flow_runs
 from jupyter_wf.engine.runtime import current_runtime

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from jupyter_wf.core.models import Artifact, Limit, StoredInput, StoredVariable
+if TYPE_CHECKING:
+    from jupyter_wf.core.shared import Artifact, Limit, StoredInput, StoredVariable
 
 __all__ = ["ArtifactStore", "InputStore", "LimitStore", "VariableStore"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Limit
+from jupyter_wf.core.shared import Limit
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.processes import this_process
 from tests.contracts.processes import child, dead_process, foreign_process

@@ -13,7 +13,7 @@ import pytest
 from jupyter_wf.core.errors import InvalidRequest, RunNotFound
 from jupyter_wf.core.events import ArtifactWritten
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Artifact, StoredInput
+from jupyter_wf.core.shared import Artifact, StoredInput
 from jupyter_wf.store.base import Store
 from tests.contracts.processes import child
 from tests.contracts.stores import Maker

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 
-from jupyter_wf.core.models import Artifact
+from jupyter_wf.core.shared import Artifact
 from jupyter_wf.core.secrets import forget_secrets
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.ipython import displays

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from jupyter_wf.core.models import Artifact
+import json
+from typing import Any
+
+from jupyter_wf.core.shared import Artifact
 from jupyter_wf.store.shared import ArtifactStore
 from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.rows import ARTIFACT_COLUMNS, artifact_from, clean
+from jupyter_wf.store.sqlite.rows import clean
 
 __all__ = ["Artifacts"]
 
+
+_ARTIFACT_COLUMNS = "id, run_id, key, type, description, data, created_at, updated_at"
 _LONGEST_PAGE = 1_000
 _OF_TREE = f"""
     WITH RECURSIVE tree(id) AS (
         SELECT ? UNION SELECT child.id FROM tree CROSS JOIN runs child ON child.parent_id = tree.id
     )
-    SELECT {", ".join(f"a.{column}" for column in ARTIFACT_COLUMNS.split(", "))}
+    SELECT {", ".join(f"a.{column}" for column in _ARTIFACT_COLUMNS.split(", "))}
     FROM tree CROSS JOIN artifacts a ON a.run_id = tree.id ORDER BY a.created_at, a.rowid"""
 
 
@@ -41,7 +46,7 @@ class Artifacts(ArtifactStore):
         if not tree:
             return self._select("WHERE run_id = ? ORDER BY created_at, rowid", run_id)
         self._journal.settle()
-        return [artifact_from(row) for row in self._database.rows(_OF_TREE, (run_id,))]
+        return [_artifact_from(row) for row in self._database.rows(_OF_TREE, (run_id,))]
 
     def of_key(self, key: str, *, limit: int = 100) -> list[Artifact]:
         """Return the newest artifacts with this key."""
@@ -56,5 +61,19 @@ class Artifacts(ArtifactStore):
 
     def _select(self, rest: str, *parameters: object) -> list[Artifact]:
         self._journal.settle()
-        rows = self._database.rows(f"SELECT {ARTIFACT_COLUMNS} FROM artifacts {rest}", parameters)
-        return [artifact_from(row) for row in rows]
+        rows = self._database.rows(f"SELECT {_ARTIFACT_COLUMNS} FROM artifacts {rest}", parameters)
+        return [_artifact_from(row) for row in rows]
+
+
+def _artifact_from(row: tuple[Any, ...]) -> Artifact:
+    """Return the artifact of a row of `_ARTIFACT_COLUMNS`."""
+    return Artifact(
+        id=row[0],
+        run_id=row[1],
+        key=row[2],
+        type=row[3],
+        description=row[4],
+        data=json.loads(row[5]),
+        created_at=row[6],
+        updated_at=row[7],
+    )

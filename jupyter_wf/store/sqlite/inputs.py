@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import json
 import time
 from typing import Any
 
-from jupyter_wf.core.models import StoredInput
+from jupyter_wf.core.shared import StoredInput
 from jupyter_wf.store.shared import InputStore
 from jupyter_wf.store.sqlite.checks import HIGHEST, checked_id, checked_integer, checked_name, encoded_json
 from jupyter_wf.store.sqlite.closing import find_stored
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.rows import INPUT_COLUMNS, input_from
 
 __all__ = ["Inputs"]
 
+
+_INPUT_COLUMNS = "id, run_id, key, value, sender, created_at"
 _LONGEST_KEY = 1_000
 
 
@@ -36,10 +38,10 @@ class Inputs(InputStore):
 
         def work(connection: sqlite.Connection) -> StoredInput:
             find_stored(connection, run_id)
-            return input_from(
+            return _input_from(
                 connection.execute(
                     "INSERT INTO inputs (run_id, key, value, sender, created_at) VALUES (?, ?, ?, ?, ?) "
-                    f"RETURNING {INPUT_COLUMNS}",
+                    f"RETURNING {_INPUT_COLUMNS}",
                     row,
                 ).fetchone()
             )
@@ -54,10 +56,10 @@ class Inputs(InputStore):
             return []
         self._journal.settle()
         rows = self._database.rows(
-            f"SELECT {INPUT_COLUMNS} FROM inputs WHERE run_id = ? AND id > ? AND substr(key, 1, ?) = ? ORDER BY id",
+            f"SELECT {_INPUT_COLUMNS} FROM inputs WHERE run_id = ? AND id > ? AND substr(key, 1, ?) = ? ORDER BY id",
             (run_id, after, len(key_prefix), key_prefix),
         )
-        return [input_from(row) for row in rows]
+        return [_input_from(row) for row in rows]
 
     def remove(self, input_id: int) -> bool:
         """Remove a message; of many who try, one is told that it did."""
@@ -67,3 +69,8 @@ class Inputs(InputStore):
             return bool(connection.execute("DELETE FROM inputs WHERE id = ? RETURNING 1", (input_id,)).fetchall())
 
         return self._journal.run(work, tells=False)
+
+
+def _input_from(row: tuple[Any, ...]) -> StoredInput:
+    """Return the message of a row of `_INPUT_COLUMNS`."""
+    return StoredInput(id=row[0], run_id=row[1], key=row[2], value=json.loads(row[3]), sender=row[4], created_at=row[5])

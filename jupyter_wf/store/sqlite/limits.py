@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jupyter_wf.core.errors import InvalidRequest
-from jupyter_wf.core.models import Limit
+from jupyter_wf.core.shared import Limit
 from jupyter_wf.store.shared import LimitStore
 from jupyter_wf.store.sqlite.checks import checked_integer
 from jupyter_wf.store.sqlite.database import Database

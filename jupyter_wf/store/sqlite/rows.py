@@ -8,40 +8,23 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from jupyter_wf.core.models import (
-    Artifact,
-    Earlier,
-    Event,
-    LogRecord,
-    ProcessInfo,
-    Request,
-    Run,
-    RunError,
-    StoredInput,
-    StoredResult,
-    StoredVariable,
-)
+from jupyter_wf.core.models import Earlier, Event, LogRecord, ProcessInfo, Request, Run, RunError, StoredResult
 from jupyter_wf.core.states import State, StateType
 
 __all__ = [
-    "ARTIFACT_COLUMNS",
     "EARLIER_COLUMNS",
     "EVENT_COLUMNS",
-    "INPUT_COLUMNS",
     "LOG_COLUMNS",
     "OPEN",
     "PROCESS_COLUMNS",
     "REQUEST_COLUMNS",
     "RESULT_COLUMNS",
     "RUN_COLUMNS",
-    "VARIABLE_COLUMNS",
-    "artifact_from",
     "clean",
     "clean_json",
     "cleaned",
     "earlier_from",
     "event_from",
-    "input_from",
     "log_from",
     "process_from",
     "quote",
@@ -49,7 +32,6 @@ __all__ = [
     "result_from",
     "run_from",
     "state_payload",
-    "variable_from",
 ]
 
 #: The condition of an open run, word for word that of the index ``runs_open``.
@@ -68,9 +50,6 @@ EARLIER_COLUMNS = (
     "parameters, code, inputs, result_format, result, process_id"
 )
 RESULT_COLUMNS = "run_id, format, data, expires_at, code, inputs, at"
-ARTIFACT_COLUMNS = "id, run_id, key, type, description, data, created_at, updated_at"
-VARIABLE_COLUMNS = "name, value, tags, created_at, updated_at"
-INPUT_COLUMNS = "id, run_id, key, value, sender, created_at"
 
 _TYPES = {each.value: each for each in StateType}
 
@@ -189,32 +168,6 @@ def result_from(row: tuple[Any, ...]) -> StoredResult:
     return StoredResult(
         run_id=row[0], format=row[1], data=row[2], expires_at=row[3], code=row[4], inputs=row[5], at=row[6]
     )
-
-
-def artifact_from(row: tuple[Any, ...]) -> Artifact:
-    """Return the artifact of a row of `ARTIFACT_COLUMNS`."""
-    return Artifact(
-        id=row[0],
-        run_id=row[1],
-        key=row[2],
-        type=row[3],
-        description=row[4],
-        data=json.loads(row[5]),
-        created_at=row[6],
-        updated_at=row[7],
-    )
-
-
-def variable_from(row: tuple[Any, ...]) -> StoredVariable:
-    """Return the variable of a row of `VARIABLE_COLUMNS`."""
-    return StoredVariable(
-        name=row[0], value=json.loads(row[1]), tags=_decode_list(row[2]), created_at=row[3], updated_at=row[4]
-    )
-
-
-def input_from(row: tuple[Any, ...]) -> StoredInput:
-    """Return the message of a row of `INPUT_COLUMNS`."""
-    return StoredInput(id=row[0], run_id=row[1], key=row[2], value=json.loads(row[3]), sender=row[4], created_at=row[5])
 
 
 def process_from(row: tuple[Any, ...]) -> ProcessInfo:

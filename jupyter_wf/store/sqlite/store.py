@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from jupyter_wf.core.models import (
     Earlier,
@@ -18,18 +20,18 @@ from jupyter_wf.core.models import (
 )
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
-from jupyter_wf.store.sqlite.artifacts import Artifacts
+from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.inputs import Inputs
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.limits import Limits
 from jupyter_wf.store.sqlite.owners import Owners
 from jupyter_wf.store.sqlite.results import ResultReader
 from jupyter_wf.store.sqlite.runs import RunReader
 from jupyter_wf.store.sqlite.stream import StreamReader
-from jupyter_wf.store.sqlite.variables import Variables
 from jupyter_wf.store.sqlite.work import Work
+
+if TYPE_CHECKING:
+    from jupyter_wf.store.sqlite.shared import Shared
 
 __all__ = ["SqliteStore"]
 
@@ -46,35 +48,38 @@ class SqliteStore(Store):
     def __init__(self, settings: Settings) -> None:
         self._database = Database(settings.database)
         self._journal = SqliteJournal(self._database, interval=settings.journal_interval, limit=settings.journal_limit)
-        owners = Owners()
+        self._owners = owners = Owners()
         self._runs = RunReader(self._database, owners)
         self._results = ResultReader(self._database, owners)
         self._stream = StreamReader(self._database)
         self._work = Work(self._database, self._journal, owners)
-        self._artifacts = Artifacts(self._database, self._journal)
-        self._variables = Variables(self._database, self._journal)
-        self._inputs = Inputs(self._database, self._journal)
-        self._limits = Limits(self._database, self._journal, owners)
+
+    @cached_property
+    def _shared(self) -> Shared:
+        # Most programs use none of it.
+        from jupyter_wf.store.sqlite.shared import Shared
+
+        return Shared(self._database, self._journal, self._owners)
 
     @property
-    def artifacts(self) -> Artifacts:
+    def artifacts(self) -> ArtifactStore:
         """The artifacts."""
-        return self._artifacts
+        return self._shared.artifacts
 
     @property
-    def variables(self) -> Variables:
+    def variables(self) -> VariableStore:
         """The variables."""
-        return self._variables
+        return self._shared.variables
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> InputStore:
         """The messages to runs."""
-        return self._inputs
+        return self._shared.inputs
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> LimitStore:
         """The concurrency and rate limits."""
-        return self._limits
+        return self._shared.limits
 
     def journal(self) -> SqliteJournal:
         """Return the journal of this process; after a fork the same object is the child's, and empty."""

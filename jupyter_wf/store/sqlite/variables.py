@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import builtins
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from jupyter_wf.core.errors import InvalidRequest
-from jupyter_wf.core.models import StoredVariable
+from jupyter_wf.core.shared import StoredVariable
 from jupyter_wf.store.shared import VariableStore
 from jupyter_wf.store.sqlite.checks import checked_name, encoded_json
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.rows import VARIABLE_COLUMNS, variable_from
 
 __all__ = ["Variables"]
 
+
+_VARIABLE_COLUMNS = "name, value, tags, created_at, updated_at"
 _LONGEST_NAME = 255
 _SET = f"""
-    INSERT INTO variables ({VARIABLE_COLUMNS}) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO variables ({_VARIABLE_COLUMNS}) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, tags = excluded.tags, updated_at = excluded.updated_at
-    WHERE ? RETURNING {VARIABLE_COLUMNS}"""
+    WHERE ? RETURNING {_VARIABLE_COLUMNS}"""
 
 
 class Variables(VariableStore):
@@ -36,8 +38,8 @@ class Variables(VariableStore):
         """Return the variable with this name."""
         checked_name("name", name, _LONGEST_NAME)
         self._journal.settle()
-        rows = self._database.rows(f"SELECT {VARIABLE_COLUMNS} FROM variables WHERE name = ?", (name,))
-        return variable_from(rows[0]) if rows else None
+        rows = self._database.rows(f"SELECT {_VARIABLE_COLUMNS} FROM variables WHERE name = ?", (name,))
+        return _variable_from(rows[0]) if rows else None
 
     def set(self, name: str, value: Any, *, tags: Sequence[str] = (), overwrite: bool = True) -> StoredVariable | None:
         """Store a value, in place of what is there if that may be."""
@@ -51,7 +53,7 @@ class Variables(VariableStore):
             return connection.execute(_SET, (*row, int(overwrite))).fetchall()
 
         stored = self._journal.run(work, tells=False)
-        return variable_from(stored[0]) if stored else None
+        return _variable_from(stored[0]) if stored else None
 
     def unset(self, name: str) -> bool:
         """Remove the variable."""
@@ -65,5 +67,12 @@ class Variables(VariableStore):
     def list(self) -> builtins.list[StoredVariable]:
         """Return all variables."""
         self._journal.settle()
-        rows = self._database.rows(f"SELECT {VARIABLE_COLUMNS} FROM variables ORDER BY name")
-        return [variable_from(row) for row in rows]
+        rows = self._database.rows(f"SELECT {_VARIABLE_COLUMNS} FROM variables ORDER BY name")
+        return [_variable_from(row) for row in rows]
+
+
+def _variable_from(row: tuple[Any, ...]) -> StoredVariable:
+    """Return the variable of a row of `_VARIABLE_COLUMNS`."""
+    return StoredVariable(
+        name=row[0], value=json.loads(row[1]), tags=tuple(json.loads(row[2])), created_at=row[3], updated_at=row[4]
+    )
