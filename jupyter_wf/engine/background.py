@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from jupyter_wf.core.errors import MissingResult, RunFinished
-from jupyter_wf.core.events import ResultStored, RunCreated, StateChanged
+from jupyter_wf.core.errors import MissingResult, ParameterError, RunFinished
+from jupyter_wf.core.events import RunCreated, StateChanged
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Run, RunFilter
+from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.engine.arguments import find_upstream, resolve
-from jupyter_wf.engine.callee import Callee, bind
-from jupyter_wf.engine.calls import continue_run
-from jupyter_wf.engine.context import TAGS
-from jupyter_wf.engine.runs import Host
-from jupyter_wf.engine.runtime import Runtime, current_runtime
-from jupyter_wf.engine.tail import Tail
+from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
+from jupyter_wf.engine.callee import Callee, bind, named
+from jupyter_wf.engine.context import CURRENT, TAGS, ambient_parent
+from jupyter_wf.engine.delayed import TASK_KEY, keep_call, task_key
+from jupyter_wf.engine.ended import endings_of
+from jupyter_wf.engine.host import Host
+from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.engine.serving import TaskServer, giving_place
 from jupyter_wf.store.blobs import Payload
 
 __all__ = ["BackgroundFuture", "TaskServer", "delay"]
 
-_KEY = "delayed/"
-_WAITING = RunFilter(kinds=("task",), states=("SCHEDULED",), unowned=True, oldest_first=True)
+#: How often (seconds) a thread that waits can be interrupted, where no signal reaches it.
+_SLICE = 0.1
 
 
 class BackgroundFuture:
-    """The result-to-be of a background task, whichever process executes it."""
+    """The result-to-be of a background task, whichever process executes it.
+
+    It can be pickled: as an argument of another background task it arrives there as itself.
+    """
 
     def __init__(self, host: Host, run_id: str) -> None:
         self._host = host
         #: The id of the task's run.
         self.task_run_id = run_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _future_of, (self.task_run_id,)
 
     @property
     def run(self) -> Run:
@@ -53,15 +61,23 @@ class BackgroundFuture:
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when the run has ended, or after ``timeout`` seconds."""
+        if self.done():
+            return
         until = None if timeout is None else time.monotonic() + timeout
-        tail = Tail(self._host.store, interval=self._host.settings.tail_interval, with_logs=False)
-        with self._host.waiting():
-            while not self.done():
-                left = 0.5 if until is None else until - time.monotonic()
-                if left <= 0:
-                    return
-                # Also without news: that its process has died is no event.
-                tail.wait(min(left, 0.5))
+        bell: SimpleQueue[bool] = SimpleQueue()
+        forget = endings_of(self._host).watch(self.task_run_id, lambda: bell.put(True))
+        try:
+            with giving_place(), self._host.waiting():
+                while not self.done():
+                    rung = False
+                    while not rung:
+                        left = _SLICE if until is None else min(_SLICE, until - time.monotonic())
+                        if left <= 0:
+                            return
+                        with suppress(Empty):
+                            rung = bell.get(timeout=left)
+        finally:
+            forget()
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
         """Wait for the run and return its value.
@@ -76,22 +92,48 @@ class BackgroundFuture:
         if not run.state.is_completed():
             return run.state.result(raise_on_failure=raise_on_failure)
         stored = self._host.store.run_result(run.id)
-        if stored is None:
-            raise MissingResult(f"task run {run.name!r} completed, but its value was not stored")
-        return self._host.blobs.load(Payload(stored.format, stored.data))
+        if stored is not None:
+            return self._host.blobs.load(Payload(stored.format, stored.data))
+        if run.state.name == "Skipped":
+            return None
+        raise MissingResult(f"task run {run.name!r} completed, but its value was not stored; its log may say why")
 
     def cancel(self) -> None:
-        """Ask the run to stop; one that nobody has begun is cancelled at once."""
-        self._host.store.request(self.task_run_id, "cancel")
+        """Ask the run to stop; one that nobody has begun is cancelled at once. Does nothing when it has ended."""
+        with suppress(RunFinished):
+            self._host.store.request(self.task_run_id, "cancel")
 
     def __await__(self) -> Generator[Any, None, Any]:
+        return self._result_async().__await__()
+
+    async def _result_async(self) -> Any:
         # Only who awaits needs it, and has it already.
         import asyncio
 
-        return asyncio.to_thread(self.result).__await__()
+        if not self.done():
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+            def ring() -> None:
+                with suppress(RuntimeError):
+                    # The loop may be gone.
+                    loop.call_soon_threadsafe(ended.set)
+
+            forget = endings_of(self._host).watch(self.task_run_id, ring)
+            try:
+                with giving_place():
+                    while not self.done():
+                        await ended.wait()
+                        ended.clear()
+            finally:
+                forget()
+        return await asyncio.to_thread(self.result)
 
     def __repr__(self) -> str:
         return f"<BackgroundFuture {self.task_run_id}>"
+
+
+def _future_of(run_id: str) -> BackgroundFuture:
+    return BackgroundFuture(current_runtime(), run_id)
 
 
 def delay(
@@ -99,118 +141,54 @@ def delay(
 ) -> BackgroundFuture:
     """Store a call as a SCHEDULED run of its own, which belongs to nobody yet; return its future.
 
-    Futures among the arguments are waited for. Raises `ParameterError` for arguments that do not fit, `MissingResult`
-    for one that can't be stored.
+    Futures among the arguments, and ``wait_for``, are waited for. The arguments stay stored, readable for this user
+    only, until the run begins; what the record shows of them is masked as everywhere. Raises `ParameterError` for
+    arguments that do not fit (nothing is stored then), `MissingResult` for one that can't be stored, and what a task
+    raised whose future is among the arguments.
     """
     host = current_runtime()
     upstream = find_upstream((*args, *kwargs.values()), wait_for)
-    for future in upstream.futures:
-        future.result()
-    args, kwargs = tuple(resolve(value) for value in args), {name: resolve(value) for name, value in kwargs.items()}
+    if upstream:
+        bind(callee, args, kwargs)
+        _wait_for(callee, upstream)
+        args, kwargs = tuple(map(resolve, args)), {name: resolve(value) for name, value in kwargs.items()}
     arguments = bind(callee, args, kwargs)
-    payload = host.blobs.keep((args, kwargs), "pickle")
     run_id, now = new_id(), time.time()
-    tags = tuple(sorted({*TAGS.get(), *callee.tags}))
+    name = named(callee, arguments) or f"{callee.name}-{run_id[:8]}"
+    kept = keep_call(host, run_id, callee, args, dict(kwargs), arguments)
     created = RunCreated(
-        run_id,
-        now,
-        "task",
-        f"{callee.name}-{run_id[:8]}",
-        *(None, callee.name, None, run_id, None),
+        *(run_id, now, "task", name, None, callee.name, None, run_id, None),
         parameters=to_json(arguments),
-        tags=json.dumps(tags),
+        tags=json.dumps(sorted({*TAGS.get(), *callee.tags})),
         upstream=json.dumps([future.task_run_id for future in upstream.futures]),
-        source=json.dumps(dict(callee.source)),
+        source=json.dumps({**callee.source, TASK_KEY: task_key(callee), **_origin()}),
         max_attempts=callee.policy.retries + 1,
     )
+    journal = host.journal
     # The arguments first: whoever sees the run finds them.
-    host.journal.append(ResultStored(run_id, now, _KEY + run_id, None, payload.format, payload.data))
-    host.journal.append(created)
-    host.journal.append(StateChanged(run_id, now, 1, StateType.SCHEDULED.value, "Scheduled"))
-    host.journal.flush()
+    for entry in (kept, created, StateChanged(run_id, now, 1, StateType.SCHEDULED.value, "Scheduled")):
+        journal.append(entry)
+    journal.flush()
     return BackgroundFuture(host, run_id)
 
 
-class TaskServer:
-    """Executes the background runs of some tasks, as long as it is told to.
+def _origin() -> dict[str, str]:
+    """Tell which flow run (or task run, where there is no flow) a call was delayed in."""
+    around, ambient = CURRENT.get(), ambient_parent()
+    if around is not None:
+        return {"delayed_by": around.flow_run_id or around.id}
+    return {} if ambient is None else {"delayed_by": ambient.run_id}
 
-    ``callees`` are the tasks by name; ``limit`` is how many run at the same time.
-    """
 
-    def __init__(self, callees: Mapping[str, Callee], *, limit: int) -> None:
-        self._callees = callees
-        self._runtime: Runtime = current_runtime()
-        self._limit = limit
-        self._free = threading.Semaphore(limit)
-        self._stopping = threading.Event()
-        self._busy: dict[str, Any] = {}
-
-    def stop(self) -> None:
-        """Make `serve` return, from any thread, when what runs has ended."""
-        self._stopping.set()
-
-    def serve(self, idle: Callable[[], Any] | None = None) -> None:
-        """Claim runs and execute them until `stop` is called; call ``idle`` each time there is nothing to claim.
-
-        An interrupt (Ctrl-C) cancels what runs and goes on to the caller.
-        """
-        tail = Tail(self._runtime.store, interval=self._runtime.settings.tail_interval, with_logs=False)
-        try:
-            while not self._stopping.is_set():
-                if not self._claim_all():
-                    if idle is not None:
-                        idle()
-                    tail.wait(0.5)
-        except BaseException:
-            for live in list(self._busy.values()):
-                live.cancel("the process that served its task was stopped")
-            raise
-        finally:
-            self._drain()
-
-    def _drain(self) -> None:
-        """Wait for what runs."""
-        for _ in range(self._limit):
-            self._free.acquire()
-
-    def _claim_all(self) -> int:
-        many = 0
-        for run in self._runtime.store.list_runs(_WAITING, limit=100).items:
-            callee = self._callees.get(run.task_name or "")
-            if callee is None or run.state.name != "Scheduled" or self._stopping.is_set():
-                continue
-            self._free.acquire()
-            try:
-                run = self._runtime.store.claim(run.id, self._runtime.process.id)
-            except RunFinished:
-                # Somebody else was quicker.
-                self._free.release()
-                continue
-            self._begin(run, callee)
-            many += 1
-        return many
-
-    def _begin(self, run: Run, callee: Callee) -> None:
-        live = self._runtime.adopt(run)
-        self._busy[run.id] = live
-
-        def work() -> None:
-            try:
-                stored = self._runtime.store.find_result(_KEY + run.id, time.time())
-                if stored is None:
-                    raise MissingResult(f"the arguments of task run {run.name!r} are not there any more")
-                args, kwargs = self._runtime.blobs.load(Payload(stored.format, stored.data))
-                live.parameters = bind(callee, args, kwargs)
-                if callee.is_async:
-                    from jupyter_wf.engine.asynchronous import continue_async
-
-                    self._runtime.portal.call(continue_async, callee, live, args, kwargs)
-                else:
-                    continue_run(callee, live, args, kwargs)
-            except Exception as error:
-                live.close(StateType.CRASHED, f"it could not be executed: {error}", error)
-            finally:
-                self._busy.pop(run.id, None)
-                self._free.release()
-
-        self._runtime.executor.spawn(work)
+def _wait_for(callee: Callee, upstream: Upstream) -> None:
+    """Wait until every future has ended; raise what the first raised that was not to fail."""
+    around = CURRENT.get()
+    awaiting = around is not None and around.callee is not None and around.callee.is_async
+    for future in upstream.futures:
+        if awaiting and not future.done():
+            why = f"the future of {future.run.name!r} is not done; await it before the task is delayed"
+            raise ParameterError(callee.name, why)
+        future.wait()
+    for future in upstream.futures:
+        if future.task_run_id not in upstream.excused:
+            future.result()

@@ -12,7 +12,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.asynchronous -> jupyter_wf.engine.limits_async": "only runs with tags can be limited",
     "jupyter_wf.engine.awaiting -> asyncio": "only those who await pay for asyncio, 30 ms",
     "jupyter_wf.engine.background -> asyncio": "only those who await pay for asyncio",
-    "jupyter_wf.engine.background -> jupyter_wf.engine.asynchronous": "only async background tasks need it",
+    "jupyter_wf.engine.serving -> jupyter_wf.engine.asynchronous": "only async background tasks need it",
     "jupyter_wf.engine.calls -> jupyter_wf.engine.resuming": "only later attempts of flows restore anything",
     "jupyter_wf.engine.calls -> jupyter_wf.engine.validation": "only flows with annotated parameters need it",
     "jupyter_wf.engine.calls -> random": "1.5 ms, and only jitter needs it",
