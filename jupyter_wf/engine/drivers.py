@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -175,10 +175,22 @@ def ask(live: LiveRun, effect: Ask) -> Any:
     callee, outcome = live.callee, effect.outcome
     failed = State(type=StateType.FAILED, name="Failed", message=describe(outcome.error), data=outcome.error)
     try:
-        return callee.condition(callee.owner, live, failed)
+        answer = callee.condition(callee.owner, live, failed)
     except Exception as error:
-        live.log(logging.ERROR, f"retry_condition_fn failed, so there is no other attempt: {describe(error)}")
-        return False
+        return _refused(live, error)
+    return _answered(live, answer) if inspect.isawaitable(answer) else answer
+
+
+async def _answered(live: LiveRun, answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except Exception as error:
+        return _refused(live, error)
+
+
+def _refused(live: LiveRun, error: Exception) -> bool:
+    live.log(logging.ERROR, f"retry_condition_fn failed, so there is no other attempt: {describe(error)}")
+    return False
 
 
 def judged(effect: Ask, answer: object) -> Outcome | None:
@@ -251,7 +263,7 @@ def _fire(live: LiveRun, target: Target) -> None:
 def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:
     """Stop the work of a run whose time is up: what is below it, then, by ``fire``, its own call."""
     live.stop.timed_out = True
-    for child in list(live.children.values())[::-1]:
+    for child in live.family.in_stopping_order():
         child.cancel(f"{live.kind} run {live.name!r} timed out")
     fire()
 

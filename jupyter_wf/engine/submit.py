@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
-from jupyter_wf.core.signals import StopFlow
+from jupyter_wf.core.signals import SkipRun, StopFlow
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation, perform
@@ -40,7 +40,7 @@ def submit(
 def _go_on_outwards(live: LiveRun) -> None:
     """Raise, for a task that was done at once in its caller's thread, what stops the caller too."""
     error = live.last_error
-    if error is not None and not isinstance(error, (Exception, Interruption)):
+    if error is not None and not isinstance(error, (Exception, Interruption, SkipRun)):
         raise error
     if live.parent is not None and live.parent.stopping:
         raise Interruption
