@@ -80,8 +80,9 @@ def life(
         assert outcome is not None
         if outcome.end is End.RETURNED:
             closing = _closing(outcome)
-            if cache is not None and closing.type is StateType.COMPLETED:
-                yield Keep(cache.key, outcome.value, cache.expiration, cache.inputs)
+            if cache is not None and closing.type is StateType.COMPLETED and closing.outcome is not None:
+                # The value of a returned state, not the state.
+                yield Keep(cache.key, closing.outcome.value, cache.expiration, cache.inputs)
             yield closing
             return
         if not _may_be_retried(outcome) or policy.retries <= attempt - first:

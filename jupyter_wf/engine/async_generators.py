@@ -17,6 +17,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.limits_async import tag_slots_async
+from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed
 
 __all__ = ["iterate_async"]
@@ -62,7 +63,8 @@ async def iterate_async(
                         answer = await attempt.step(thrown=error)
                     else:
                         answer = await attempt.step(sent)
-        completed(live, callee)
+        async with around_run(live, None, ran=True):
+            completed(live, callee)
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)

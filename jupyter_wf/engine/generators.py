@@ -17,6 +17,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import carry_out, is_cancellation, raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption, Target
 from jupyter_wf.engine.limits import tag_slots
+from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import Ending, around, completed, states_of
 
 __all__ = ["iterate"]
@@ -67,7 +68,9 @@ def iterate(
                         answer = attempt.step(thrown=error)
                     else:
                         answer = attempt.step(sent)
-        completed(live, callee)
+        # Not around the work: between the items the consumer's code would be in it.
+        with around_run(live, None, ran=True):
+            completed(live, callee)
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)

@@ -26,6 +26,7 @@ from jupyter_wf.cache_policies import (
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.results import find_result, get_result, read_result
+from jupyter_wf.states import Completed, Failed
 from jupyter_wf.transactions import IsolationLevel, get_transaction, transaction
 
 _RUN = re.compile("run [0-9a-f]{8}")
@@ -300,6 +301,18 @@ def test_a_result_that_can_not_be_read_is_made_anew(monkeypatch: pytest.MonkeyPa
             path.unlink()
     assert add(large) == [large, 0, 0]
     assert told().startswith("called: the cached result of run ID is not used: ")
+
+
+def test_a_returned_state_is_cached_by_its_value() -> None:
+    @task(cache_policy=INPUTS)
+    def work(x: int) -> Any:
+        return Completed(data=[x]) if x else Failed()
+
+    assert work(1) == work(1) == [1]
+    first = current_runtime().store.list_runs().items[-1]
+    assert get_result(first.id) == [1]
+    assert [work(0, return_state=True).name for _ in range(2)] == ["Failed", "Failed"]
+    assert told() == "called: input 'x' changed, since the result of run ID was stored"
 
 
 def test_a_failed_retry_is_cached_once_it_succeeds() -> None:
