@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from jupyter_wf.engine.callee import Callee, with_executor
-from jupyter_wf.engine.calls import call, hand_out
+from jupyter_wf.engine.calls import call, hand_out, hand_out_state
 from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.engine.options import FlowOptions
 from jupyter_wf.engine.recording import RECORDING
@@ -58,7 +58,7 @@ class Flow(Decorated, Generic[P, R]):
             return _awaited(self.callee, args, kwargs, wait_for, return_state)
         with ExitStack() as stack:
             live = call(with_executor(self.callee, stack), args, kwargs, wait_for=wait_for)
-        return live.state if return_state else hand_out(live)
+        return hand_out_state(live) if return_state else hand_out(live)
 
     from_source: ClassVar[Callable[[str | Path, str], Flow[..., Any]]]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyter_wf.core.errors import MissingResult
 from jupyter_wf.core.models import StoredResult
-from jupyter_wf.engine.runs import Host
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.store.blobs import Payload
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from jupyter_wf.core.policy import exponential_backoff
-from jupyter_wf.engine.calls import call, hand_out
+from jupyter_wf.engine.calls import call, hand_out, hand_out_state
 from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.engine.futures import RunFuture, RunFutureList
 from jupyter_wf.engine.hooks import Hook
@@ -66,7 +66,7 @@ class Task(Decorated, Generic[P, R]):
 
             return call_async(callee, args, kwargs, wait_for, return_state)
         live = call(callee, args, kwargs, wait_for=wait_for)
-        return live.state if return_state else hand_out(live)
+        return hand_out_state(live) if return_state else hand_out(live)
 
     def submit(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> RunFuture[Any]:
         """Start the task on the flow's task runner (threads by default) and return its future at once.

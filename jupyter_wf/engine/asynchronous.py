@@ -30,6 +30,7 @@ from jupyter_wf.engine.work import (
     cancel_waiting,
     completed,
     next_attempt,
+    next_teardown,
     states_of,
     teardown_failed,
 )
@@ -204,7 +205,7 @@ async def _wait_all(live: LiveRun) -> None:
 async def _tear_down(live: LiveRun) -> None:
     teardowns = live.family.teardowns
     while teardowns:
-        task, args = teardowns.pop()
+        task, args = next_teardown(live)
         try:
             if task.callee.is_async:
                 await task(*args, return_state=True)

@@ -15,10 +15,11 @@ from jupyter_wf.core.events import LogWritten
 from jupyter_wf.core.models import Run, RunKind
 from jupyter_wf.core.secrets import mask
 from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.loglines import SILENCE, cut, least_level, level_number, show
 from jupyter_wf.engine.prints import printing
 from jupyter_wf.engine.recording import RECORDING
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = [
     "EXTRA_LOGGERS_VARIABLE",

@@ -20,7 +20,8 @@ from jupyter_wf.core.errors import (
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.shared import Limit
 from jupyter_wf.engine.context import current_run
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.host import Host
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["TAG_PREFIX", "Ask", "Lease", "Steps", "changed", "tag_slots", "tags_limited", "take", "wait_in_line"]
 

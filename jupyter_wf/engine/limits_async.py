@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.limits import Ask, Lease, tags_limited, wait_in_line
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["release_async", "tag_slots_async", "take_async"]
 

@@ -22,8 +22,9 @@ from jupyter_wf.core.signals import SuspendRun
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.awaiting import is_awaiting
 from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.interrupts import Interruption
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = [
     "REFUSED",

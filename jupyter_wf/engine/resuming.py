@@ -14,8 +14,9 @@ from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.fingerprints import explain
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.keeping import look_up
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["load_earlier", "reopened", "restored"]
 
@@ -53,7 +54,9 @@ def reopened(
     if live.is_open:
         live.patch(parameters=json.loads(to_json(parameters)))
         return live, None
-    if earlier.state.is_completed() and earlier.format is not None and earlier.state.name != "Skipped":
+    # What has a teardown was torn down when the attempt ended, and has to be set up anew, and torn down again.
+    stands = earlier.state.is_completed() and earlier.state.name != "Skipped" and callee.teardown is None
+    if stands and earlier.format is not None:
         return live, earlier
     _reopen(live, parameters=json.loads(to_json(parameters)))
     return live, None

@@ -6,96 +6,27 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from jupyter_wf.core.errors import InvalidTransition
 from jupyter_wf.core.events import Kept, LogWritten, RunPatched, StateChanged
-from jupyter_wf.core.models import Earlier, ProcessInfo, RunError, RunKind
+from jupyter_wf.core.models import RunError, RunKind
 from jupyter_wf.core.rules import is_allowed
 from jupyter_wf.core.secrets import SEEN, mask
-from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.engine.interrupts import Deadlines
+from jupyter_wf.engine.family import Family
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.stopping import Stopping
 from jupyter_wf.engine.tracebacks import run_error
-from jupyter_wf.executors.base import Executor
-from jupyter_wf.store.base import Journal, Store
-from jupyter_wf.store.blobs import Blobs
 
-__all__ = ["NEW", "Family", "Host", "LiveRun"]
+__all__ = ["NEW", "LiveRun"]
 
 _NO_DATA: Any = object()
 _CANCELLING = State(type=StateType.CANCELLING, name="Cancelling")
 #: What a run is in before its first state, which `Runtime.begin` enters before anybody else sees the run.
 NEW = State(type=StateType.SCHEDULED, name="New")
 _NOTHING: Mapping[str, Any] = {}
-
-
-class Host(Protocol):
-    """What a live run needs of the runtime that it lives in (`engine.runtime.Runtime`, which is built on this)."""
-
-    settings: Settings
-    store: Store
-    process: ProcessInfo
-    deadlines: Deadlines
-    loose: dict[str, Any]
-    closed: bool
-    rerun: Callable[[LiveRun], Any]
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of this process."""
-
-    @property
-    def executor(self) -> Executor:
-        """The pool that submitted tasks share."""
-
-    @property
-    def portal(self) -> Any:
-        """The event loop thread of async hooks."""
-
-    @property
-    def loops(self) -> Any:
-        """The event loops of submitted async tasks."""
-
-    def waiting(self) -> AbstractContextManager[None]:
-        """Return a context in which a pool's thread gives its place to others."""
-
-    @property
-    def blobs(self) -> Blobs:
-        """Where values are kept."""
-
-    @property
-    def begin(self) -> Callable[..., LiveRun]:
-        """What creates a run: `Runtime.begin`."""
-
-    def announce(self, live: LiveRun) -> None:
-        """Tell listeners that a run begins which has no parent in this process."""
-
-
-class Family:
-    """The runs below a run.
-
-    ``children`` are the open ones by id, ``submitted`` the futures of those that were submitted. ``call_numbers`` count
-    the calls of each task or flow by name. ``earlier`` holds what the attempts before left, by name and call number;
-    ``teardowns`` are the tasks, with arguments, to be called when the run's work has ended, the last one first.
-    """
-
-    __slots__ = ("call_numbers", "children", "earlier", "submitted", "teardowns")
-
-    def __init__(self) -> None:
-        self.children: dict[str, LiveRun] = {}
-        self.submitted: dict[str, Any] = {}
-        self.call_numbers: dict[str, int] = {}
-        self.earlier: dict[tuple[str, int], Earlier] = {}
-        self.teardowns: list[tuple[Any, tuple[Any, ...]]] = []
-
-    def begin_again(self) -> None:
-        """Count the calls anew: a next attempt begins."""
-        self.call_numbers.clear()
-        self.teardowns.clear()
 
 
 class LiveRun:
@@ -281,7 +212,7 @@ class LiveRun:
             new = State(type=type, name=word, message=message, at=at)
         else:
             new = State(type=type, name=word, message=message, at=at, data=data)
-        if self._family is not None and self._family.children and new.is_final():
+        if self._family is not None and self._family.children and (new.is_final() or word == "Suspended"):
             self.close_children(new.type)
         with self.lock:
             old = self.state
@@ -316,13 +247,27 @@ class LiveRun:
                 self._write(self.state, None)
 
     def close_children(self, why: StateType) -> None:
-        """Close every open run below this one: CRASHED where this one crashed, otherwise CANCELLED."""
+        """Close every open run below this one: CRASHED where this one crashed, otherwise CANCELLED.
+
+        What is suspended stays so where this run is suspended too.
+        """
         type_ = StateType.CRASHED if why is StateType.CRASHED else StateType.CANCELLED
-        children = self.children if self._family is not None else None
-        while children:
-            for child in list(children.values()):
+        children = self.children if self._family is not None else {}
+        stay = why is StateType.PAUSED
+        while ended := [child for child in children.values() if not (stay and child.is_suspended)]:
+            for child in ended:
                 child.close(type_, f"{self.kind} run {self.name!r} ended first")
                 children.pop(child.id, None)
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether nobody executes the run until it is taken up again."""
+        return self.state.type is StateType.PAUSED and self.state.name == "Suspended"
+
+    def take_up(self) -> None:
+        """Begin the next attempt of a run that has ended or is suspended; it belongs to this process from now on."""
+        self.set_state(StateType.PENDING, new_attempt=True)
+        self.patch(process_id=self.runtime.process.id)
 
     def close(self, type: StateType, message: str | None, error: BaseException | None = None) -> bool:
         """Close the run if it is open, whatever it does; return whether it was.
@@ -332,6 +277,9 @@ class LiveRun:
         self.resync()
         while self.is_open:
             try:
+                if self.is_suspended:
+                    # Nobody owns it: only an attempt of its own closes it.
+                    self.take_up()
                 self.set_state(type, None, message, error=error, data=_NO_DATA if error is None else error)
             except InvalidTransition:
                 continue
@@ -371,22 +319,28 @@ class LiveRun:
         """Ask the run and everything below it to stop. Returns at once; does nothing when it has ended."""
         if not self.is_open:
             return
+        if self.is_suspended:
+            self.close(StateType.CANCELLED, reason)
+            return
         self.stop.requested = True
         with self.lock:
             if is_allowed(self.state, _CANCELLING):
                 self.set_state(StateType.CANCELLING, None, reason)
-        # The youngest first: what waits for another one does not begin because that has ended.
-        for child in list(self.children.values())[::-1]:
-            child.cancel(reason)
-        self.stop.tell()
+        self._tell(reason)
+
+    def _tell(self, reason: str | None) -> None:
+        """Cancel what is below the run, and stop its own work: also where that stops the calling thread."""
+        try:
+            for child in self.family.in_stopping_order():
+                child.cancel(reason)
+        finally:
+            self.stop.tell()
 
     def stop_early(self, signal: StopFlow) -> None:
         """End the run COMPLETED, with the signal's value, from a thread that does not run its work."""
         if self.is_open and not self.stop.wanted:
             self.stop.early = signal
-            for child in list(self.children.values())[::-1]:
-                child.cancel(f"{self.kind} run {self.name!r} was stopped early")
-            self.stop.tell()
+            self._tell(f"{self.kind} run {self.name!r} was stopped early")
 
     def begin_again(self) -> None:
         """Forget what stopped the last attempt, before the next one of an ended run."""

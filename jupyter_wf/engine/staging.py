@@ -22,7 +22,8 @@ from jupyter_wf.core.events import Entry, Kept, ResultStored, RunKept
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.lifecycle import describe
 from jupyter_wf.engine.hooks import Hook, awaited
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.host import Host
+from jupyter_wf.engine.runs import LiveRun
 
 __all__ = [
     "ENDED",

@@ -9,8 +9,9 @@ from collections import OrderedDict
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.models import Event, Request
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.pausing import pause_on_request
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.store.base import Store
 
 __all__ = ["RequestWatcher", "Tail"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ __all__ = [
     "completed",
     "make_work",
     "next_attempt",
+    "next_teardown",
     "states_of",
     "teardown_failed",
 ]
@@ -152,7 +154,7 @@ def next_attempt(live: LiveRun) -> None:
 
 def cancel_children(live: LiveRun) -> None:
     """Cancel every open run below this one, which is stopped."""
-    for child in list(live.children.values())[::-1]:
+    for child in live.family.in_stopping_order():
         child.cancel(f"{live.kind} run {live.name!r} was stopped")
 
 
@@ -179,11 +181,20 @@ def _wait_all(live: LiveRun) -> None:
             submitted.pop(future.task_run_id, None)
 
 
+def next_teardown(live: LiveRun) -> tuple[Any, tuple[Any, ...]]:
+    """Take the teardown that is to be called next: it is called in each attempt, though one before completed it."""
+    task, args = live.family.teardowns.pop()
+    earlier = live.family.earlier
+    for key in [key for key in earlier if key[0] == task.callee.key]:
+        earlier[key] = replace(earlier[key], format=None)
+    return task, args
+
+
 def _tear_down(live: LiveRun) -> None:
     """Call the teardowns, the last one first. One that fails is logged: it does not decide the run's state."""
     teardowns = live.family.teardowns
     while teardowns:
-        task, args = teardowns.pop()
+        task, args = next_teardown(live)
         try:
             if task.callee.is_async:
                 task.submit(*args).wait()
