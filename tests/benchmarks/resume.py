@@ -2,7 +2,8 @@
 
 A flow of N tasks that completed and one that failed, in one process; resumed in another one. Printed are the seconds
 from the call of ``Flow.resume`` to its return (everything committed), and how many task functions were called in it.
-``--profile`` prints where the time goes, ``--here`` is what the children run.
+``--profile`` prints where the time goes, ``--json`` the figures for other programs; ``--here`` is what the children
+run.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def in_child(home: str, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def table(n: int, profiled: bool) -> None:
+def table(n: int, profiled: bool, as_json: bool) -> None:
     """Measure three times and print the median."""
     figures = []
     for _ in range(1 if profiled else 3):
@@ -88,6 +89,9 @@ def table(n: int, profiled: bool) -> None:
             return
         figures.append(json.loads(said))
     seconds = median(each["s"] for each in figures)
+    if as_json:
+        print(json.dumps({**figures[0], "s": seconds}))
+        return
     print(f"resume of {n} completed + 1 failed: {seconds:.3f} s ({seconds / n * 1e6:.0f} µs a task)")
     print(f"called: {figures[0]['called']}, completed: {figures[0]['completed']} of {n + 1}, {figures[0]['mb']:.0f} MB")
 
@@ -101,4 +105,4 @@ if __name__ == "__main__":
             resume(what == "profile")
     else:
         numbers = [int(text) for text in sys.argv[1:] if text.isdigit()]
-        table(numbers[0] if numbers else 10_000, "--profile" in sys.argv)
+        table(numbers[0] if numbers else 10_000, "--profile" in sys.argv, "--json" in sys.argv)

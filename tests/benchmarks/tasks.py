@@ -1,7 +1,10 @@
-"""What a task costs: ``python tests/benchmarks/tasks.py [N]`` prints a table. Every state is durable at the end.
+"""What a task costs: ``make bench``, or ``python tests/benchmarks/tasks.py [--quick]``, prints the table.
 
-Each measurement runs in a process of its own on a new state folder, three times; the median is shown. Beside the
-speed stands how many task runs the store holds afterwards: a fast engine that loses records is not fast.
+Each measurement runs in a process of its own on a new state folder, three times (large ones once); the median is shown.
+Every state is durable at the end, and beside the speed stands how many task runs the store holds afterwards: a fast
+engine that loses records is not fast. In the same minutes plain calls and SQLite alone are measured, as the limits.
+
+``--keep NAME`` writes the figures to ``figures.json``: those of the last tag, which the last column compares with.
 """
 
 from __future__ import annotations
@@ -13,97 +16,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-HELLO = """
-from jupyter_wf import task, flow
-@task
-def say_hello(): print("Hello, world!")
-@task
-def greet(name): print(f"Hello, {name}!")
-@flow
-def main():
-    hello = say_hello()
-    greet_hello = greet("Prefect")
-if __name__ == "__main__":
-    print(main())
-"""
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FIGURES = HERE / "figures.json"
 
-
-def sequence(n: int) -> None:
-    """Call a trivial task n times."""
-    from jupyter_wf import flow, task
-
-    nothing = task(_same)
-
-    @flow
-    def main() -> None:
-        for i in range(n):
-            nothing(i)
-
-    main()
-
-
-def threads(n: int) -> None:
-    """Submit a trivial task n times, then take every result."""
-    from jupyter_wf import flow, task
-
-    nothing = task(_same)
-
-    @flow
-    def main() -> None:
-        for future in [nothing.submit(i) for i in range(n)]:
-            future.result()
-
-    main()
-
-
-def chain(n: int) -> None:
-    """Submit n tasks, each with the future of the one before."""
-    from jupyter_wf import flow, task
-
-    nothing = task(_same)
-
-    @flow
-    def main() -> None:
-        future = nothing.submit(0)
-        for _ in range(n - 1):
-            future = nothing.submit(future)
-        future.result()
-
-    main()
-
-
-def gather(n: int) -> None:
-    """Gather n awaitables of a trivial async task."""
-    import asyncio
-
-    from jupyter_wf import flow, task
-
-    @task
-    async def nothing(x: int) -> int:
-        return x
-
-    @flow
-    async def main() -> None:
-        await asyncio.gather(*[nothing(i) for i in range(n)])
-
-    asyncio.run(main())
-
-
-def _same(x: int) -> int:
-    return x
-
-
-WORK: dict[str, Callable[[int], None]] = {f.__name__: f for f in (sequence, threads, chain, gather)}
+#: Workload, number of tasks, times, the aim in µs a task.
+ROWS = (
+    ("sequence", 1_000, 3, 60),
+    ("sequence", 100_000, 1, 60),
+    ("mapped", 1_000, 3, 100),
+    ("mapped", 10_000, 3, 100),
+    ("gather", 1_000, 3, 80),
+    ("chain", 200, 3, 120),
+    ("durable", 1_000, 3, None),
+)
 
 
 def measure_here(name: str, n: int) -> None:
     """In the child: warm up, measure once, print the figures as JSON."""
     from jupyter_wf.core.models import RunFilter
     from jupyter_wf.engine.runtime import current_runtime
+    from tests.benchmarks.workloads import WORK
 
     WORK[name](10)
     store = current_runtime().store
@@ -117,43 +54,87 @@ def measure_here(name: str, n: int) -> None:
     print(json.dumps({"us": seconds / n * 1e6, "mb": peak, "recorded": recorded}))
 
 
-def in_child(*arguments: str, code: str | None = None) -> tuple[float, str]:
+def in_child(*arguments: str, code: str | None = None, file: str = __file__) -> tuple[float, str]:
     """Run Python with a new state folder; return seconds and what it printed."""
     with tempfile.TemporaryDirectory() as home:
-        here = Path(__file__).resolve().parents[2]
-        env = {**os.environ, "JUPYTER_WF_HOME": home, "PYTHONPATH": str(here)}
+        env = {**os.environ, "JUPYTER_WF_HOME": home, "PYTHONPATH": str(ROOT)}
         # Where bytecode is not kept, every import compiles anew: that is not what users have.
         env["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "jupyter-wf-bench-pycache")
         env.pop("PYTHONDONTWRITEBYTECODE", None)
-        command = [sys.executable, *(("-c", code) if code is not None else (__file__, *arguments))]
+        command = [sys.executable, *(("-c", code) if code is not None else (file, *arguments))]
         before = time.perf_counter()
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
         return time.perf_counter() - before, done.stdout
 
 
-def timed(code: str, times: int = 7) -> float:
-    """Return the median seconds of a Python process that runs ``code``, after one to warm up."""
+def timed(code: str, times: int) -> float:
+    """Return the median milliseconds of a Python process that runs ``code``, after one to warm up."""
     in_child(code=code)
-    return median(in_child(code=code)[0] for _ in range(times))
+    return median(in_child(code=code)[0] for _ in range(times)) * 1e3
 
 
-def main(n: int) -> None:
+class Table:
+    """The lines of the table, each with the ratio to what was kept."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+        self._kept: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"figures": {}}
+        name = self._kept.get("name", "-")
+        print(f"{'':24}{'measured':>12}{'aim':>10}{'peak MB':>9}{'recorded':>15}{'ratio to ' + name:>20}")
+
+    def line(self, what: str, value: float, unit: str, aim: float | None = None, mb: str = "", told: str = "") -> None:
+        """Print a line."""
+        self.figures[what] = round(value, 2)
+        before = self._kept["figures"].get(what)
+        ratio = f"{value / before:.2f}" if before else "-"
+        shown = "-" if aim is None else f"{aim:g} {unit}"
+        print(f"{what:24}{f'{value:.1f} {unit}':>12}{shown:>10}{mb:>9}{told:>15}{ratio:>20}", flush=True)
+
+
+def main(quick: bool, keep: str | None) -> None:
     """Print the table."""
-    print(f"{n} trivial tasks, states durable at the end; median of 3")
-    print(f"{'':12}{'µs a task':>10}{'peak MB':>9}{'recorded':>10}")
-    for name in WORK:
-        rows = [json.loads(in_child("--child", name, str(n))[1]) for _ in range(3)]
-        us, mb = median(row["us"] for row in rows), median(row["mb"] for row in rows)
-        print(f"{name:12}{us:10.1f}{mb:9.1f}{min(row['recorded'] for row in rows):>7}/{n}")
-    bare = timed("pass")
-    load = timed("import jupyter_wf; from jupyter_wf import flow, task")
-    hello = timed(HELLO)
-    print(f"bare Python {bare * 1e3:.0f} ms · with `import flow, task` {(load - bare) * 1e3:+.0f} ms")
-    print(f"the hello flow as a process {hello * 1e3:.0f} ms ({hello / bare:.1f} × bare Python)")
+    table = Table()
+    limits = [json.loads(in_child("10000", file=str(HERE / "limits.py"))[1]) for _ in range(3)]
+    limit = {name: median(each[name] for each in limits) for name in limits[0]}
+    table.line("plain call", limit["plain"], "µs")
+    table.line("SQLite alone, batched", limit["batched"], "µs")
+    table.line("SQLite alone, each", limit["bare"], "µs")
+    for name, n, times, given in ROWS:
+        if quick and n > 10_000:
+            continue
+        rows = [json.loads(in_child("--child", name, str(n))[1]) for _ in range(1 if quick else times)]
+        aim = 1.3 * limit["bare"] if name == "durable" else given
+        table.line(
+            f"{name}, {n:,}",
+            median(row["us"] for row in rows),
+            "µs",
+            None if aim is None else round(aim, 1),
+            f"{median(row['mb'] for row in rows):.1f}",
+            f"{min(row['recorded'] for row in rows):,}/{n:,}",
+        )
+    _processes(table, 5 if quick else 15)
+    if keep:
+        FIGURES.write_text(json.dumps({"name": keep, "figures": table.figures}, indent=1) + "\n")
+
+
+def _processes(table: Table, times: int) -> None:
+    from tests.benchmarks.workloads import HELLO
+
+    bare = timed("pass", times)
+    table.line("bare Python", bare, "ms")
+    table.line(
+        "import flow, task", timed("import jupyter_wf; from jupyter_wf import flow, task", times) - bare, "ms", 60
+    )
+    table.line("hello as a process", timed(HELLO, times), "ms", 250)
+    resumed = json.loads(in_child("--json", file=str(HERE / "resume.py"))[1])
+    told = f"{resumed['called']} called"
+    table.line("resume of 10,000 + 1", resumed["s"] * 1e3, "ms", 1000, f"{resumed['mb']:.1f}", told)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         measure_here(sys.argv[2], int(sys.argv[3]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+        sys.path.insert(0, str(ROOT))
+        words = sys.argv[1:]
+        main("--quick" in words, words[words.index("--keep") + 1] if "--keep" in words else None)
