@@ -19,7 +19,7 @@ from jupyter_wf.store.sqlite import open_store
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 QUICKSTART = ROOT / "notebooks/quickstart.ipynb"
-_TASK = re.compile(r"%%task\s+([\w-]+)")
+_TASK = re.compile(r"^%%task\s+([\w-]+)")
 
 
 def wf_run(notebook: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -73,9 +73,44 @@ def test_notebook_completes_and_each_task_cell_is_a_task(path: Path) -> None:
     run = finished(wf_run(path))
     assert run["state"]["type"] == "COMPLETED"
     children = below(run["id"])
-    assert {child.state.type.value for child in children} == {"COMPLETED"}
-    named = [name for cell in nbformat.read(path, as_version=4).cells for name in _TASK.findall(cell.source)]
-    assert [child.task_name for child in children if child.kind == "task"] == named
+    assert [child.name for child in children if not child.state.is_closed()] == []
+    cells = [child for child in children if child.parent_id == run["id"]]
+    assert {cell.state.type.value for cell in cells} == {"COMPLETED"}
+    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.task_name for cell in cells if cell.kind == "task"] == [
+        n for text in code for n in _TASK.findall(text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stem", "shown"),
+    [
+        (
+            "flows-and-tasks",
+            ["most rain in 2014", "wet_days-0 × 4", "never more than 2 at the printer", "(6171, True)"],
+        ),
+        ("failures-and-retries", ["TimedOut", "'alarm': 'alarm!'", "still open? False", "– called: ['bake']"]),
+        ("caching-and-transactions", ["input 'weather' changed", "source changed", "rolled back", "was paid before"]),
+        ("pause-for-input", ["'decision': Input should be", "42.50 € paid", "a sketch of wind", "good morning, Grace"]),
+    ],
+)
+def test_what_a_tutorial_shows(stem: str, shown: list[str]) -> None:
+    run = finished(wf_run(ROOT / f"notebooks/{stem}.ipynb"))
+    text = texts(Path(run["source"]["executed"]))
+    assert [line for line in shown if line not in text] == []
+
+
+def test_the_tutorials_fail_only_where_they_mean_to() -> None:
+    """What did not complete in a tutorial, by the name of its flow or task."""
+
+    def odd(stem: str) -> set[str]:
+        run = finished(wf_run(ROOT / f"notebooks/{stem}.ipynb"))
+        wrong = [child for child in below(run["id"]) if not child.state.is_completed()]
+        return {str(child.task_name or child.flow_name) for child in wrong}
+
+    assert odd("flows-and-tasks") == {"rain"}
+    assert odd("caching-and-transactions") == {"publish", "check"}
+    assert odd("pause-for-input") == set()
 
 
 def test_quickstart_shows_a_retry() -> None:

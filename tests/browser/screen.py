@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, expect
 
 from tests.browser.lab import ROOT, Lab
 
@@ -20,6 +20,8 @@ REFRESH = "JUPYTER_WF_REFRESH_IMAGES"
 _THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 #: What JupyterLab itself complains of in a folder that is new: no fault of ours.
 _KNOWN = ("favicon", "/lsp/status", "apputils-extension:themes", "/api/workspaces")
+#: What anywidget throws, two seconds later and where nobody sees it, if a run ends before its view's code is loaded.
+_LATE = "[anywidget] Failed to initialize model."
 
 
 @dataclass
@@ -32,12 +34,16 @@ class Screen:
 
     def __post_init__(self) -> None:
         self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        self.page.on("pageerror", self._catch)
 
     def _hear(self, message: ConsoleMessage) -> None:
         place = message.location.get("url", "")
         if message.type == "error" and not any(known in place or known in message.text for known in _KNOWN):
             self.complaints.append(f"{message.text} ({place})")
+
+    def _catch(self, error: Error) -> None:
+        if error.message != _LATE:
+            self.complaints.append(f"uncaught: {error}")
 
     def open(self, path: str = "", *, workspace: str = "test") -> None:
         """Open JupyterLab in a clean workspace, with the notebook ``path`` if given, and wait until it is ready."""
