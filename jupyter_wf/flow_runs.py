@@ -26,7 +26,7 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
 from jupyter_wf.engine.awaiting import either, is_awaiting
 from jupyter_wf.engine.context import ROOT_VARIABLE
-from jupyter_wf.engine.pausing import REFUSED, Pause, Question, current_flow_run
+from jupyter_wf.engine.pausing import REFUSED, Pause, Question, answer_to, current_flow_run
 from jupyter_wf.engine.resumption import answer
 from jupyter_wf.engine.runtime import Runtime, current_runtime
 
@@ -163,9 +163,13 @@ def _resume_paused(runtime: Runtime, run: Run, given: Any) -> None:
 
     def answered() -> str | None:
         outcome = store.get_request(request.id).outcome
-        if outcome is None and (now := store.get_run(run.id)).state.is_closed():
+        if outcome is not None or not (now := store.get_run(run.id)).state.is_closed():
+            return outcome
+        # It may have ended before there was time to tell us that it goes on.
+        asked = run.source.get("pause")
+        if asked and answer_to(runtime, run.id, asked["key"]) != (True, given):
             raise RunFinished(run.id, now.state.name, "resumed")
-        return outcome
+        return "resumed"
 
     outcome = _when(runtime, answered, _PATIENCE)
     if outcome is None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
-from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skipped
 from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.parameters import exact_json
@@ -20,15 +18,18 @@ from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
 from jupyter_wf.engine.callee import Callee, bind, named
 from jupyter_wf.engine.context import CURRENT, TAGS
 from jupyter_wf.engine.drivers import drive, settle
-from jupyter_wf.engine.handover import keep_arguments, whereabouts
+from jupyter_wf.engine.handover import keep_arguments, log_lines, whereabouts
+from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.pausing import hold_back
-from jupyter_wf.engine.runs import Host, LiveRun
+from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed, make_work
 
 __all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "hand_out_state", "perform"]
+
+_NO_LINES: Sequence[str] = ()
 
 
 class Invocation:
@@ -123,7 +124,8 @@ class Invocation:
             arguments = bind(callee, self.args, self.kwargs)
             live.inputs = exact_json(arguments) or callee.keeping.inputs(live, arguments)
         elif upstream and live.parent is None and live.kind == "flow" and live.attempt == 1:
-            keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
+            _, unkept = keep_arguments(live.runtime, live.id, callee, bind(callee, self.args, self.kwargs))
+            log_lines(live, unkept)
         if self.earlier is not None:
             # Only later attempts need it.
             from jupyter_wf.engine.resuming import restored
@@ -189,12 +191,10 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         name = f"{callee.name}-{number or 0}"
     tags = TAGS.get()
     exact = None if upstream else exact_json(parameters)
-    run_id: str | None = None
-    unkept: Sequence[str] = ()
+    run_id, unkept = None, _NO_LINES
     if exact is None and parent is None and not is_task:
-        run_id = new_id()
         # Those that are to come from other runs are kept when they are there.
-        unkept = keep_arguments(host, run_id, callee, {} if upstream else parameters)
+        run_id, unkept = keep_arguments(host, None, callee, {} if upstream else parameters)
     live = host.begin(
         callee.kind,
         name,
@@ -211,8 +211,7 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         run_id=run_id,
     )
     try:
-        for line in unkept:
-            live.log(logging.DEBUG, line)
+        log_lines(live, unkept)
         live.callee = callee
         live.inputs = None if exact is None else ""
         _take_on(callee, live)

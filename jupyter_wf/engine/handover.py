@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from jupyter_wf.core.errors import MissingResult, ParameterError
 from jupyter_wf.core.events import ResultStored
+from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import exact_json, is_secret
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.entrypoints import entrypoint_of
-from jupyter_wf.engine.runs import Host
+from jupyter_wf.engine.host import Host
+from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.store.blobs import Payload
 
-__all__ = ["changed_call", "keep_arguments", "kept_arguments", "whereabouts"]
+__all__ = ["changed_call", "keep_arguments", "kept_arguments", "log_lines", "whereabouts"]
 
 _KEY = "arguments/"
 _known: WeakKeyDictionary[Any, Mapping[str, Any]] = WeakKeyDictionary()
@@ -38,12 +41,16 @@ def whereabouts(callee: Callee) -> Mapping[str, Any]:
     return found
 
 
-def keep_arguments(host: Host, run_id: str, callee: Callee, arguments: Mapping[str, Any]) -> list[str]:
-    """Store the arguments of a root flow run that its recorded parameters don't tell exactly.
+def keep_arguments(
+    host: Host, run_id: str | None, callee: Callee, arguments: Mapping[str, Any]
+) -> tuple[str, Sequence[str]]:
+    """Store the arguments of a root flow run that its recorded parameters don't tell exactly; return the run's id.
 
     Done before the run is created, so that whoever sees the run finds them. Those whose name says that they are secret
-    are left out. Returns lines for the run's log about those that can't be stored.
+    are left out. Returns too the lines for the run's log about those that can't be stored (see `log_lines`). Without
+    ``run_id`` the id is a new one.
     """
+    run_id = run_id or new_id()
     told = {name: value for name, value in arguments.items() if not is_secret(name) or _is_default(callee, name, value)}
     lines: list[str] = []
     try:
@@ -51,7 +58,13 @@ def keep_arguments(host: Host, run_id: str, callee: Callee, arguments: Mapping[s
     except MissingResult:
         payload = host.blobs.keep({name: told[name] for name in told if _can_be_kept(host, name, told[name], lines)})
     host.journal.append(ResultStored(run_id, time.time(), _KEY + run_id, None, *payload))
-    return lines
+    return run_id, lines
+
+
+def log_lines(live: LiveRun, lines: Iterable[str]) -> None:
+    """Write lines to the log of a run, for those who look for details."""
+    for line in lines:
+        live.log(logging.DEBUG, line)
 
 
 def _is_default(callee: Callee, name: str, value: Any) -> bool:
