@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +185,7 @@ def next_teardown(live: LiveRun) -> tuple[Any, tuple[Any, ...]]:
     task, args = live.family.teardowns.pop()
     earlier = live.family.earlier
     for key in [key for key in earlier if key[0] == task.callee.key]:
-        earlier[key] = replace(earlier[key], format=None)
+        earlier[key] = earlier[key]._replace(format=None)
     return task, args
 
 
