@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeGuard
 
+from jupyter_wf.core.lifecycle import describe
 from jupyter_wf.core.states import State, StateType
 
 __all__ = [
     "AwaitingRetry",
+    "Cached",
     "Cancelled",
     "Cancelling",
     "Completed",
@@ -20,11 +23,18 @@ __all__ = [
     "Retrying",
     "Running",
     "Scheduled",
+    "Skipped",
     "State",
     "StateType",
     "Suspended",
     "TimedOut",
+    "exception_to_crashed_state",
+    "exception_to_failed_state",
     "get_state_exception",
+    "get_state_result",
+    "is_state",
+    "is_state_iterable",
+    "raise_state_exception",
 ]
 
 
@@ -85,6 +95,16 @@ def Completed(message: str | None = None, *, name: str = "Completed", **data: An
     return _make(StateType.COMPLETED, name, message, data)
 
 
+def Cached(message: str | None = None, **data: Any) -> State:
+    """Return a state of type COMPLETED, named Cached: a stored value stands for the call."""
+    return _make(StateType.COMPLETED, "Cached", message, data)
+
+
+def Skipped(message: str | None = None, **data: Any) -> State:
+    """Return a state of type COMPLETED, named Skipped: what depends on the run is skipped too."""
+    return _make(StateType.COMPLETED, "Skipped", message, {"data": None, **data})
+
+
 def Failed(message: str | None = None, *, name: str = "Failed", **data: Any) -> State:
     """Return a state of type FAILED; ``data=`` may be an exception."""
     return _make(StateType.FAILED, name, message, data)
@@ -115,3 +135,37 @@ def get_state_exception(state: State) -> BaseException:
     error = state.result(raise_on_failure=False)
     assert isinstance(error, BaseException)
     return error
+
+
+def raise_state_exception(state: State) -> None:
+    """Raise the exception of a run that did not complete; do nothing for a COMPLETED one.
+
+    Raises `UnfinishedRun` for one that is open.
+    """
+    if not state.is_completed():
+        raise get_state_exception(state)
+
+
+def get_state_result(state: State, raise_on_failure: bool = True) -> Any:
+    """Return what ``state.result()`` does."""
+    return state.result(raise_on_failure=raise_on_failure)
+
+
+def is_state(obj: object) -> TypeGuard[State]:
+    """Return whether ``obj`` is a state."""
+    return isinstance(obj, State)
+
+
+def is_state_iterable(obj: object) -> TypeGuard[Iterable[State]]:
+    """Return whether ``obj`` is a list, tuple or set of states, and not an empty one."""
+    return isinstance(obj, (list, tuple, set)) and bool(obj) and all(isinstance(each, State) for each in obj)
+
+
+def exception_to_failed_state(exc: BaseException, **more: Any) -> State:
+    """Return the FAILED state of a run that raised ``exc``; ``message`` and ``name`` may be given."""
+    return Failed(**{"message": describe(exc), **more}, data=exc)
+
+
+def exception_to_crashed_state(exc: BaseException, **more: Any) -> State:
+    """Return the CRASHED state of a run that was ended by ``exc``; ``message`` and ``name`` may be given."""
+    return Crashed(**{"message": describe(exc), **more}, data=exc)

@@ -8,6 +8,8 @@ import threading
 import pytest
 
 import jupyter_wf
+from jupyter_wf import states
+from jupyter_wf.core.errors import UnfinishedRun
 from jupyter_wf.executors.registry import executor_names, make_executor
 from jupyter_wf.futures import PrefectFuture, RunFuture
 from jupyter_wf.states import Completed, Failed, get_state_exception
@@ -16,7 +18,10 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("jupyter_wf", ["flow", "task", "Flow", "Task", "State", "get_run_logger"]),
+        (
+            "jupyter_wf",
+            ["flow", "task", "skip", "stop_flow", "unmapped", "allow_failure", "quote", "State", "get_run_logger"],
+        ),
         ("jupyter_wf.states", ["Completed", "Failed", "Crashed", "Cancelled", "Pending", "Running", "Scheduled"]),
         ("jupyter_wf.futures", ["PrefectFuture", "wait", "as_completed"]),
         ("jupyter_wf.cache_policies", ["DEFAULT", "INPUTS", "TASK_SOURCE", "RUN_ID", "FLOW_PARAMETERS", "NO_CACHE"]),
@@ -29,6 +34,8 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.results", ["get_result", "read_result", "ResultRecord"]),
         ("jupyter_wf.flow_runs", ["pause_flow_run", "suspend_flow_run", "resume_flow_run", "wait_for_flow_run"]),
         ("jupyter_wf.input", ["RunInput", "send_input", "receive_input"]),
+        ("jupyter_wf.annotations", ["allow_failure", "quote", "unmapped"]),
+        ("jupyter_wf.control", ["skip", "stop_flow"]),
         ("jupyter_wf.flows", ["flow", "Flow"]),
         ("jupyter_wf.concurrency", ["concurrency", "rate_limit", "set_limit", "remove_limit", "get_limits"]),
         ("jupyter_wf.concurrency.sync", ["concurrency", "rate_limit"]),
@@ -66,6 +73,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         ("Cancelling", "CANCELLING", "Cancelling"),
         ("Cancelled", "CANCELLED", "Cancelled"),
         ("Completed", "COMPLETED", "Completed"),
+        ("Cached", "COMPLETED", "Cached"),
+        ("Skipped", "COMPLETED", "Skipped"),
         ("Failed", "FAILED", "Failed"),
         ("TimedOut", "FAILED", "TimedOut"),
         ("Crashed", "CRASHED", "Crashed"),
@@ -85,6 +94,25 @@ def test_state_exceptions() -> None:
         get_state_exception(Completed(data=1))
     with pytest.raises(TypeError, match="nonsense"):
         Completed(nonsense=1)
+
+
+def test_what_prefect_s_states_module_offers_besides() -> None:
+    error = KeyError("k")
+    with pytest.raises(KeyError, match="k"):
+        states.raise_state_exception(Failed(data=error))
+    assert states.raise_state_exception(Completed(data=1)) is None
+    with pytest.raises(UnfinishedRun):
+        states.raise_state_exception(states.Running())
+    assert states.get_state_result(Completed(data=1)) == 1
+    assert states.get_state_result(Failed(data=error), raise_on_failure=False) is error
+    assert states.is_state(Completed())
+    assert not states.is_state("Completed")
+    assert states.is_state_iterable([Completed(), Failed()])
+    assert not any(states.is_state_iterable(each) for each in ([], [1], Completed(), {"a": Completed()}, "ab"))
+    failed, crashed = states.exception_to_failed_state(error), states.exception_to_crashed_state(error, message="oh")
+    assert (failed.name, failed.message, crashed.name, crashed.message) == ("Failed", "KeyError: 'k'", "Crashed", "oh")
+    assert get_state_exception(failed) is get_state_exception(crashed) is error
+    assert states.Skipped().result() is None
 
 
 def test_methods_and_class_methods_can_be_flows() -> None:
