@@ -59,3 +59,15 @@ def ambient_parent() -> Ambient | None:
         return _place.value
     run_id = os.environ.get(PARENT_VARIABLE)
     return Ambient(run_id, os.environ.get(ROOT_VARIABLE) or run_id) if run_id else None
+
+
+def _in_child_of_fork() -> None:
+    """What the parent process executes is not ours, but what begins here is below it."""
+    live = CURRENT.get()
+    if live is not None:
+        CURRENT.set(None)
+        set_ambient_parent(live.id, live.root_id)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child_of_fork)
