@@ -43,7 +43,7 @@ class ThreadExecutor:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._number = 0
-        self._idle = 0
+        self._idle: set[threading.Thread] = set()
         self._blocked = 0
         self._closed = False
 
@@ -71,7 +71,7 @@ class ThreadExecutor:
             return
         with self._lock:
             self._blocked += 1
-            alone = self._idle == 0
+            alone = not self._idle
         try:
             if alone:
                 self._add_spare()
@@ -96,22 +96,34 @@ class ThreadExecutor:
             if self._closed or len(self._threads) >= self._limit + self._blocked:
                 return
             self._threads.add(me)
-        while True:
+        try:
+            while self._work_once(me):
+                pass
+        finally:
             with self._lock:
-                if self._closed or len(self._threads) > self._limit + self._blocked:
-                    self._threads.discard(me)
-                    return
-                self._idle += 1
-            work = self._queue.get()
-            with self._lock:
-                self._idle -= 1
-                alone = self._idle == 0 and len(self._threads) < self._limit + self._blocked
-            if work is None:
-                continue
+                died = me in self._threads
+                self._threads.discard(me)
+                self._idle.discard(me)
+            if died and not self._closed:
+                # An interrupt that came late has ended it: somebody has to do what is queued.
+                self._add_spare()
+
+    def _work_once(self, me: threading.Thread) -> bool:
+        """Do the next piece of work; return whether the thread is to go on."""
+        with self._lock:
+            if self._closed or len(self._threads) > self._limit + self._blocked:
+                self._threads.discard(me)
+                return False
+            self._idle.add(me)
+        work = self._queue.get()
+        with self._lock:
+            self._idle.discard(me)
+            alone = not self._idle and len(self._threads) < self._limit + self._blocked
+        if work is not None:
             if alone:
                 self._add_spare()
             work()
-            del work
+        return True
 
     def _shut_down(self) -> None:
         with self._lock:
