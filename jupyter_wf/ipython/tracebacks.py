@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_wf.engine.tracebacks import FULL_VARIABLE, clean
 
 __all__ = ["leave_out_our_frames", "show_user_frames", "user_frames"]
 
@@ -15,6 +18,8 @@ _OURS = "jupyter_wf."
 
 def user_frames(traceback: TracebackType | None) -> TracebackType | None:
     """Return the traceback without the frames of this package; None where there are no others."""
+    if os.environ.get(FULL_VARIABLE):
+        return traceback
     links: list[TracebackType] = []
     while traceback is not None:
         if not traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
@@ -34,6 +39,7 @@ def show_user_frames(shell: InteractiveShell, error: BaseException) -> None:
     the exception is an ordinary one again.
     """
     frames = user_frames(error.__traceback__)
+    clean(error)
 
     def render() -> Any:
         vars(error).pop("_render_traceback_", None)
@@ -53,6 +59,8 @@ def leave_out_our_frames(shell: InteractiveShell) -> Callable[[], None]:
     original = formatter.structured_traceback
 
     def structured(kind: Any, error: Any, traceback: TracebackType | None = None, *args: Any, **options: Any) -> Any:
+        if isinstance(error, BaseException):
+            clean(error)
         return original(kind, error, user_frames(traceback) or traceback, *args, **options)
 
     def undo() -> None:
