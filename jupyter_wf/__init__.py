@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from jupyter_wf import runtime as runtime
+    from jupyter_wf import variables as variables
     from jupyter_wf.annotations import allow_failure as allow_failure
     from jupyter_wf.annotations import quote as quote
     from jupyter_wf.annotations import unmapped as unmapped
+    from jupyter_wf.checkpoints import checkpoint as checkpoint
     from jupyter_wf.context import tags as tags
     from jupyter_wf.control import skip as skip
     from jupyter_wf.control import stop_flow as stop_flow
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_wf.states import State as State
     from jupyter_wf.tasks import Task as Task
     from jupyter_wf.tasks import task as task
+    from jupyter_wf.transactions import Transaction as Transaction
     from jupyter_wf.transactions import transaction as transaction
 
 #: The module of each name; a name without one is a module itself.
@@ -40,8 +43,10 @@ _HOMES = {
     "Flow": "flows",
     "State": "states",
     "Task": "tasks",
+    "Transaction": "transactions",
     "allow_failure": "annotations",
     "as_completed": "futures",
+    "checkpoint": "checkpoints",
     "flow": "flows",
     "get_run_logger": "logging",
     "pause_flow_run": "flow_runs",
@@ -55,6 +60,7 @@ _HOMES = {
     "task": "tasks",
     "transaction": "transactions",
     "unmapped": "annotations",
+    "variables": "",
     "wait": "futures",
     "wait_for_flow_run": "flow_runs",
 }
@@ -63,9 +69,11 @@ __all__ = [
     "Flow",
     "State",
     "Task",
+    "Transaction",
     "__version__",
     "allow_failure",
     "as_completed",
+    "checkpoint",
     "flow",
     "get_run_logger",
     "pause_flow_run",
@@ -79,6 +87,7 @@ __all__ = [
     "task",
     "transaction",
     "unmapped",
+    "variables",
     "wait",
     "wait_for_flow_run",
 ]

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 import jupyter_wf
-from jupyter_wf import states
+from jupyter_wf import exceptions, states
+from jupyter_wf.core import errors
 from jupyter_wf.core.errors import UnfinishedRun
 from jupyter_wf.executors.registry import executor_names, make_executor
 from jupyter_wf.futures import PrefectFuture, RunFuture
@@ -30,6 +31,8 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.context", ["get_run_context", "tags", "FlowRunContext", "TaskRunContext"]),
         ("jupyter_wf.runtime", ["flow_run", "task_run", "deployment"]),
         ("jupyter_wf.tasks", ["task", "Task"]),
+        ("jupyter_wf.task_worker", ["serve"]),
+        ("jupyter_wf.checkpoints", ["checkpoint"]),
         ("jupyter_wf.transactions", ["transaction", "get_transaction", "CommitMode", "IsolationLevel", "Transaction"]),
         ("jupyter_wf.results", ["get_result", "read_result", "ResultRecord"]),
         ("jupyter_wf.flow_runs", ["pause_flow_run", "suspend_flow_run", "resume_flow_run", "wait_for_flow_run"]),
@@ -51,6 +54,12 @@ def test_names(module: str, names: list[str]) -> None:
     assert set(names) <= set(found.__all__)
     assert all(hasattr(found, name) for name in found.__all__)
     assert set(names) <= set(dir(found))
+
+
+def test_every_error_is_handed_out() -> None:
+    mine = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)}
+    assert mine <= set(exceptions.__all__)
+    assert issubclass(exceptions.ParameterBindError, TypeError)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
