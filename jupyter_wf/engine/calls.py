@@ -17,6 +17,7 @@ from jupyter_wf.core.triggers import Ready, decide
 from jupyter_wf.engine.arguments import Upstream, find_upstream, resolve
 from jupyter_wf.engine.callee import Callee, bind, named
 from jupyter_wf.engine.context import CURRENT, TAGS
+from jupyter_wf.engine.depth import STEP, make_room
 from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.handover import keep_arguments, log_lines, whereabouts
 from jupyter_wf.engine.host import Host
@@ -173,6 +174,8 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     elif parent is not None:
         if parent.resume is not None:
             hold_back(parent)
+        if parent.depth % STEP == STEP - 1:
+            make_room(parent.depth)
         key, family = callee.key, parent.family
         number = family.call_numbers.get(key, 0)
         family.call_numbers[key] = number + 1

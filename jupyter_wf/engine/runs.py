@@ -43,6 +43,7 @@ class LiveRun:
         "_written",
         "attempt",
         "callee",
+        "depth",
         "executor",
         "flow_name",
         "id",
@@ -110,12 +111,14 @@ class LiveRun:
         self.resume: Callable[[Any], Any] | None = None
         self._family: Family | None = None
         if parent is None:
+            self.depth = 0
             self.log_prints = False
             self.persist = True
             self.executor: Any = None
             #: One for the whole tree: a run and its children change together.
             self.lock: threading.RLock = threading.RLock()
         else:
+            self.depth = parent.depth + 1
             self.log_prints = parent.log_prints
             self.persist = parent.persist
             self.executor = parent.executor

@@ -200,14 +200,20 @@ class Runtime:
         return live
 
     def _publish(self, live: LiveRun, created: RunCreated) -> None:
+        published = False
         try:
             if live.parent is not None:
                 live.inherit(live.parent)
             self.journal.append(created)
+            published = True
             live.set_state(StateType.PENDING)
             self._watch(live)
         except BaseException as error:
-            self._abandon(live, error)
+            if published:
+                # Should this fail too (at the recursion limit), it is closed with its parent.
+                settle(live, error)
+            else:
+                self._abandon(live, error)
             raise
 
     def _abandon(self, live: LiveRun, error: BaseException) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -239,9 +240,17 @@ def test_flows_inside_tasks_inside_flows(runs: Runs) -> None:
             assert (parent.flow_name, by_id[parent.parent_id or ""].task_name) == ("inner", "around")
 
 
+@pytest.fixture
+def recursion_limit() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("recursion_limit")
 @pytest.mark.parametrize("how", ["tasks", "flows", "both"])
 def test_recursion(how: str, runtime: Runtime) -> None:
-    depth = 50
+    depth = 200
 
     @task
     def task_down(n: int) -> int:
@@ -259,16 +268,37 @@ def test_recursion(how: str, runtime: Runtime) -> None:
     assert len(list(runtime.store.list_runs(RunFilter(), limit=1000).items)) == depth + 2
 
 
-def test_recursion_that_never_ends_is_a_failure(runs: Runs) -> None:
+@pytest.mark.usefixtures("recursion_limit")
+def test_asynchronous_recursion() -> None:
+    @task
+    async def down(n: int) -> int:
+        return 0 if n == 0 else 1 + await down(n - 1)
+
+    @flow
+    async def main() -> int:
+        return await down(200)
+
+    assert asyncio.run(main()) == 200
+
+
+@pytest.mark.usefixtures("recursion_limit")
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_recursion_that_never_ends_is_a_failure(asynchronous: bool, runs: Runs) -> None:
     @task
     def down(n: int) -> int:
         return down(n + 1)
 
+    @task
+    async def down_async(n: int) -> int:
+        return await down_async(n + 1)
+
     @flow
     def main() -> int:
-        return down(0)
+        return asyncio.run(down_async(0)) if asynchronous else down(0)
 
-    assert main(return_state=True).name in ("Failed", "Crashed")
+    state = main(return_state=True)
+    assert state.name == "Failed"
+    assert isinstance(state.result(raise_on_failure=False), RecursionError)
     assert all(run.state.is_final() for run in runs())
 
 
