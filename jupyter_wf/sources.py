@@ -1,4 +1,4 @@
-"""Flows by the name of their place, ``path/to/file.py:flow`` or ``package.module:flow``: from text to flow and back."""
+"""Flows and tasks by the name of their place, ``path/to/file.py:flow`` or ``package.module:flow``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from jupyter_wf.core.errors import TargetError
 from jupyter_wf.engine.entrypoints import attribute, entrypoint_of
 from jupyter_wf.flows import Flow
+from jupyter_wf.tasks import Task
 
-__all__ = ["Entrypoint", "entrypoint_of", "flow_from_source", "load_flow", "load_object", "parse_entrypoint"]
+__all__ = [
+    "Entrypoint",
+    "entrypoint_of",
+    "flow_from_source",
+    "load_flow",
+    "load_object",
+    "load_tasks",
+    "parse_entrypoint",
+]
+
+_Thing = TypeVar("_Thing", Flow[..., Any], Task[..., Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,24 @@ def load_flow(entrypoint: str) -> Flow[..., Any]:
     return found
 
 
+def load_tasks(entrypoint: str) -> list[Task[..., Any]]:
+    """Import the file or module, as `load_flow` does, and return the task that the entrypoint names.
+
+    Where it names none, all tasks that the module defines; there may be none. Raises `TargetError`.
+    """
+    parsed = parse_entrypoint(entrypoint)
+    module = _load_module(parsed)
+    if parsed.name is None:
+        return list(_defined(module, Task).values())
+    found = attribute(module, parsed.name)
+    if isinstance(found, Task):
+        return [found]
+    what = f"there is no {parsed.name!r} in it"
+    if found is not None:
+        what = f"{parsed.name!r} is no task; decorate it with @task"
+    raise TargetError(entrypoint, f"{what}; tasks in it: {', '.join(sorted(_defined(module, Task))) or 'none'}")
+
+
 def load_object(entrypoint: str) -> Any:
     """Return what `entrypoint_of` named: a flow, a task or a function.
 
@@ -115,10 +144,14 @@ def _named(module: ModuleType, parsed: Entrypoint) -> Any:
 
 
 def _flows(module: ModuleType) -> dict[str, Flow[..., Any]]:
-    """Return the flows that the module defines, not those it imported; each once, under its first name."""
-    found: dict[int, tuple[str, Flow[..., Any]]] = {}
+    return _defined(module, Flow)
+
+
+def _defined(module: ModuleType, kind: type[_Thing]) -> dict[str, _Thing]:
+    """Return the flows, or tasks, that the module defines, not those it imported; each once, under its first name."""
+    found: dict[int, tuple[str, _Thing]] = {}
     for name, value in vars(module).items():
-        if isinstance(value, Flow) and value.fn.__module__ == module.__name__:
+        if isinstance(value, kind) and value.fn.__module__ == module.__name__:
             found.setdefault(id(value), (name, value))
     return dict(found.values())
 

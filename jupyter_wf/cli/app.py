@@ -29,6 +29,10 @@ _COMMANDS = {
     "show": ("jupyter_wf.cli.runs", "Show one run and what is below it."),
     "logs": ("jupyter_wf.cli.logs", "Print the log lines of a run."),
     "cancel": ("jupyter_wf.cli.runs", "Ask a run to stop."),
+    "artifacts": ("jupyter_wf.cli.artifacts", "List the artifacts of a run."),
+    "task": ("jupyter_wf.cli.task", "Serve background tasks."),
+    "limits": ("jupyter_wf.cli.limits", "List, set and remove limits."),
+    "variables": ("jupyter_wf.cli.variables", "List, read and set variables."),
 }
 
 

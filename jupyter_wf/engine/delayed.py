@@ -65,7 +65,7 @@ def keep_call(
     try:
         payload = host.blobs.keep((args, kwargs), "pickle")
     except MissingResult:
-        for name, value in {**arguments, **kwargs}.items():
+        for name, value in {**kwargs, **arguments}.items():
             _refuse_unstorable(callee, name, value)
         raise
     return ResultStored(run_id, time.time(), _KEY + run_id, None, payload.format, payload.data)

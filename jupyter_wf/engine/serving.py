@@ -23,12 +23,13 @@ from jupyter_wf.engine.calls import continue_run
 from jupyter_wf.engine.delayed import TASK_KEY, is_of_object, is_same_task, take_call, task_key
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, current_runtime
-from jupyter_wf.executors.thread import ThreadExecutor
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.executors.registry import make_executor
 
 __all__ = ["TaskServer", "giving_place"]
 
 #: How long (seconds) what runs may take to stop when the server is stopped; then its record is closed all the same.
-GRACE = 5.0
+_GRACE = 5.0
 _MOST = 10_000
 _PAGE = 50
 _STOPPED = "the process that served its task was stopped"
@@ -116,7 +117,7 @@ class TaskServer:
         """Claim runs and execute them until `stop` is called.
 
         What interrupts the calling thread (Ctrl-C; SIGTERM, where nobody handles it, as `SystemExit`) cancels what
-        runs, and goes on to the caller at the latest `GRACE` seconds later.
+        runs, and goes on to the caller at the latest `_GRACE` seconds later.
         """
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         # An interrupt can't come between a claim and the run's beginning: it hits this thread, which does nothing.
@@ -137,7 +138,7 @@ class TaskServer:
         version: int | None = None
         try:
             with ExitStack() as stack:
-                pool = ThreadExecutor(self._threads)
+                pool = make_executor("thread", self._threads)
                 pool.start(stack)
                 while not self._stopping or self._busy:
                     now = store.data_version()
@@ -157,7 +158,7 @@ class TaskServer:
             self.stop()
             for live in list(self._busy.values()):
                 live.cancel(_STOPPED)
-            until = time.monotonic() + GRACE
+            until = time.monotonic() + _GRACE
             pause: SimpleQueue[None] = SimpleQueue()
             while (self._busy or worker.is_alive()) and time.monotonic() < until:
                 for live in list(self._busy.values()):
@@ -179,7 +180,7 @@ class TaskServer:
             self._free += more
         self._bell.put(None)
 
-    def _claim(self, pool: ThreadExecutor) -> bool:
+    def _claim(self, pool: Executor) -> bool:
         """Begin what waits, as far as there are places; return whether nothing that is ours still waits."""
         where = RunFilter(
             kinds=("task",), states=("SCHEDULED",), tasks=tuple(self._served), unowned=True, oldest_first=True
@@ -218,7 +219,7 @@ class TaskServer:
             _taken.add(run.id)
             return True
 
-    def _begin(self, run: Run, callee: Callee, pool: ThreadExecutor) -> None:
+    def _begin(self, run: Run, callee: Callee, pool: Executor) -> None:
         place = _Place(self._change_free)
         with self._lock:
             self._free -= 1
