@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
-from jupyter_wf.core.models import Event, LogRecord, Progress, Request, Run, RunError, RunPage
+from jupyter_wf.core.models import Event, LogRecord, Progress, Run, RunError, RunPage
+from jupyter_wf.core.processes import Request
 from jupyter_wf.core.states import State
 
 __all__ = [

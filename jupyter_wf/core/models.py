@@ -1,9 +1,13 @@
-"""The records that the store keeps and everybody reads."""
+"""The records that the store keeps, as those get them who read it.
+
+A program that only executes runs never loads this module; what reads does so in the middle of its work. Therefore no
+``field()`` here: Python turns an interrupt inside of its ``__set_name__`` into a RuntimeError.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from jupyter_wf.core.states import State
@@ -12,10 +16,7 @@ __all__ = [
     "Earlier",
     "Event",
     "LogRecord",
-    "ProcessInfo",
     "Progress",
-    "Request",
-    "RequestKind",
     "Run",
     "RunError",
     "RunFilter",
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 RunKind = Literal["flow", "task", "cell"]
-RequestKind = Literal["cancel", "retry", "pause", "resume"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Progress:
 
     total: int
     done: int
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,36 +176,3 @@ class Earlier(NamedTuple):
     inputs: str | None
     format: str | None
     data: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Somebody asks a run's owner for something.
-
-    ``outcome`` is None until the owner has answered. ``payload`` is a JSON text: the input of a ``resume``.
-    """
-
-    id: int
-    run_id: str
-    kind: RequestKind
-    created_at: float
-    outcome: str | None = None
-    payload: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessInfo:
-    """Who executes runs: enough to tell on the same host, for certain, whether that very process still lives.
-
-    ``started`` is the process's start time in clock ticks since boot (field 22 of ``/proc/PID/stat``), 0 where the
-    system has no such figure. ``boot_id`` and ``pid_namespace`` tell whether ``pid`` can be judged from here at all.
-    """
-
-    id: str
-    pid: int
-    started: int
-    boot_id: str
-    pid_namespace: str
-    host: str
-    role: str
-    created_at: float

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import ParameterError
-from jupyter_wf.core.models import RunKind
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.engine.hooks import Hooks
 from jupyter_wf.engine.keeping import Keeping
 
 if TYPE_CHECKING:
+    from jupyter_wf.core.models import RunKind
     from jupyter_wf.engine.results import StoredResults
 
 __all__ = ["Callee", "bind", "bound", "named", "with_executor"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
 from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skipped
-from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.parameters import exact_json
 from jupyter_wf.core.signals import StopFlow, SuspendRun
 from jupyter_wf.core.states import LazyValue, State, StateType
@@ -27,6 +26,9 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import around, completed, make_work
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Earlier
 
 __all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "hand_out_state", "perform"]
 

@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import InvalidRequest, MissingContextError
 from jupyter_wf.core.events import LogWritten
-from jupyter_wf.core.models import Run, RunKind
 from jupyter_wf.core.secrets import mask
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.host import Host
@@ -20,6 +19,9 @@ from jupyter_wf.engine.loglines import SILENCE, cut, least_level, level_number, 
 from jupyter_wf.engine.prints import printing
 from jupyter_wf.engine.recording import RECORDING
 from jupyter_wf.engine.runs import LiveRun
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Run, RunKind
 
 __all__ = [
     "EXTRA_LOGGERS_VARIABLE",

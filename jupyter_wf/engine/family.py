@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_wf.core.models import Earlier
 from jupyter_wf.core.states import StateType
 
 if TYPE_CHECKING:
+    from jupyter_wf.core.models import Earlier
     from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["Family"]

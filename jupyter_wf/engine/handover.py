@@ -6,19 +6,21 @@ import inspect
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from jupyter_wf.core.errors import MissingResult, ParameterError
 from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import exact_json, is_secret
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.entrypoints import entrypoint_of
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.store.blobs import Payload
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Run
 
 __all__ = ["changed_call", "keep_arguments", "kept_arguments", "log_lines", "whereabouts"]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jupyter_wf.core.models import ProcessInfo
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.interrupts import Deadlines
 from jupyter_wf.executors.base import Executor
@@ -14,6 +13,7 @@ from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.blobs import Blobs
 
 if TYPE_CHECKING:
+    from jupyter_wf.core.processes import ProcessInfo
     from jupyter_wf.engine.runs import LiveRun
 
 __all__ = ["Host"]

@@ -6,11 +6,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import InvalidTransition
 from jupyter_wf.core.events import Kept, LogWritten, RunPatched, StateChanged
-from jupyter_wf.core.models import RunError, RunKind
 from jupyter_wf.core.rules import is_allowed
 from jupyter_wf.core.secrets import SEEN, mask
 from jupyter_wf.core.signals import StopFlow
@@ -19,6 +18,9 @@ from jupyter_wf.engine.family import Family
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.stopping import Stopping
 from jupyter_wf.engine.tracebacks import run_error
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import RunError, RunKind
 
 __all__ = ["NEW", "LiveRun"]
 
@@ -236,7 +238,7 @@ class LiveRun:
     def _write(self, new: State, error: BaseException | RunError | None, kept: Kept | None = None) -> None:
         told = None
         if error is not None:
-            record = error if isinstance(error, RunError) else run_error(error)
+            record = run_error(error) if isinstance(error, BaseException) else error
             told = json.dumps({"type": record.type, "message": record.message, "traceback": record.traceback})
         self.runtime.journal.append(
             StateChanged(self.id, new.at, self.attempt, new.type.value, new.name, new.message, told, kept)

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.events import RunCreated
 from jupyter_wf.core.ids import new_id, run_name
-from jupyter_wf.core.models import ProcessInfo, Run, RunKind
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
@@ -35,6 +34,10 @@ from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.blobs import Blobs
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Run, RunKind
+    from jupyter_wf.core.processes import ProcessInfo
 
 __all__ = ["Runtime", "current_runtime", "load_settings", "set_runtime"]
 

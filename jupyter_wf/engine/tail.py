@@ -6,13 +6,17 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from jupyter_wf.core.errors import StoreError
-from jupyter_wf.core.models import Event, Request
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.pausing import pause_on_request
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.store.base import Store
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Event
+    from jupyter_wf.core.processes import Request
 
 __all__ = ["RequestWatcher", "Tail"]
 

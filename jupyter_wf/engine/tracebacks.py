@@ -7,10 +7,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from jupyter_wf.core.lifecycle import describe
-from jupyter_wf.core.models import RunError
 from jupyter_wf.core.secrets import mask
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import RunError
 
 __all__ = ["FULL_VARIABLE", "clean", "is_ours", "run_error", "show_user_frames_first", "without_own_frames"]
 
@@ -78,6 +81,9 @@ def run_error(error: BaseException) -> RunError:
         half = _LONGEST_TRACEBACK // 2
         text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
     message = describe(error, _LONGEST_MESSAGE).removeprefix(f"{type(error).__name__}: ")
+    # Only runs that fail need it.
+    from jupyter_wf.core.models import RunError
+
     return RunError(type=type(error).__name__, message=mask(message), traceback=mask(text))
 
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 from jupyter_wf.core.codec import RunJSON, RunPageJSON, encode_run
 from jupyter_wf.core.errors import StoreError
-from jupyter_wf.core.models import ProcessInfo, Run, RunPage
+from jupyter_wf.core.models import Run, RunPage
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.tail import Tail
 from jupyter_wf.server.paths import ContentsRoot

@@ -7,7 +7,8 @@ from typing import Any
 
 from jupyter_wf.core.codec import LogPageJSON, RequestJSON, RunJSON, RunPageJSON, encode_log, encode_request
 from jupyter_wf.core.errors import InvalidRequest, StoreError
-from jupyter_wf.core.models import RequestKind, RunFilter
+from jupyter_wf.core.models import RunFilter
+from jupyter_wf.core.processes import RequestKind
 from jupyter_wf.server.base import ApiHandler, may
 from jupyter_wf.server.validation import MAX_SEQ, flag, integer, read_start, text, words
 from jupyter_wf.store.base import Store

@@ -20,8 +20,9 @@ from typing import Any
 from jupyter_wf.core.errors import JupyterWfError, RunFinished
 from jupyter_wf.core.events import RunCreated, StateChanged
 from jupyter_wf.core.ids import new_id, run_name
-from jupyter_wf.core.models import ProcessInfo, Run
+from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import to_json
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import ROOT_VARIABLE

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jupyter_wf.core.events import Entry
-from jupyter_wf.core.models import (
-    Earlier,
-    Event,
-    LogRecord,
-    ProcessInfo,
-    Request,
-    RequestKind,
-    Run,
-    RunFilter,
-    RunPage,
-    StoredResult,
-)
 from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
+
+if TYPE_CHECKING:
+    from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
+    from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
 
 __all__ = ["Committed", "Journal", "Store"]
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import ProcessInfo
+from jupyter_wf.core.processes import ProcessInfo
 
 __all__ = ["Liveness", "is_dead", "this_process"]
 

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jupyter_wf.core.models import ProcessInfo
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.store.processes import this_process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,12 +20,12 @@ def dead_process() -> ProcessInfo:
     """Return the description of a process of this host that has ended."""
     with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
         process.wait(30)
-    return replace(this_process("python"), pid=process.pid, started=1)
+    return this_process("python")._replace(pid=process.pid, started=1)
 
 
 def foreign_process() -> ProcessInfo:
     """Return the description of a process of another host, whose pid nobody has here."""
-    return replace(dead_process(), host="another-host", boot_id="another-boot")
+    return dead_process()._replace(host="another-host", boot_id="another-boot")
 
 
 class Child:

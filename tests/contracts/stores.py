@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyter_wf.core.events import LogWritten, RunCreated, RunPatched, StateChanged
 from jupyter_wf.core.ids import new_id
-from jupyter_wf.core.models import ProcessInfo
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.processes import this_process

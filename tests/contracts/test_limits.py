@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,7 @@ def test_a_clock_that_was_set_back_stops_no_rate(store: Store, take: Take, clock
 
 def test_the_dead_hold_nothing(store: Store, take: Take) -> None:
     dead, foreign = dead_process(), foreign_process()
-    stranger = replace(dead, id=new_id())
+    stranger = dead._replace(id=new_id())
     store.register(dead)
     store.register(foreign)
     store.limits.set("db", 2)

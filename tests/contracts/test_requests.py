@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from jupyter_wf.core.errors import InvalidRequest, RunFinished, RunNotFound
-from jupyter_wf.core.models import Progress, Request, RunFilter
+from jupyter_wf.core.models import Progress, RunFilter
+from jupyter_wf.core.processes import Request
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.processes import this_process
 from tests.contracts.processes import dead_process, foreign_process

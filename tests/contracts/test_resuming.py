@@ -172,9 +172,7 @@ def test_the_last_result_of_a_task(store: Store, maker: Maker) -> None:
     append(ResultStored(run_id, 9.0, "m", None, "json", b"2", "other"))
     append(ResultStored(run_id, 4.0, "n", None, "json", b"3", "load"))
     append(ResultStored(run_id, 9.0, "o", None, "json", b"4"))
-    found = StoredResult(
-        run_id=run_id, format="json", data=b"1", expires_at=6.0, code="c1", inputs='{"x": 1}', at=5.0
-    )
+    found = StoredResult(run_id=run_id, format="json", data=b"1", expires_at=6.0, code="c1", inputs='{"x": 1}', at=5.0)
     assert store.last_result("load") == found
     assert store.find_result("k", 5.5) == found
     assert store.last_result("unknown") is None and store.last_result("\ud800\0") is None

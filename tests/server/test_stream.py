@@ -89,7 +89,7 @@ def run(run_id: str, parent_id: str | None) -> Run:
         created_at=0.0,
         started_at=None,
         ended_at=None,
-        progress=Progress(total=0, done=0),
+        progress=Progress(total=0, done=0, counts={}),
     )
 
 

@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
-from jupyter_wf.core.models import ProcessInfo
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.store import processes
 from jupyter_wf.store.processes import Liveness, is_dead, this_process
 from tests.contracts.processes import dead_process
@@ -29,16 +28,16 @@ def test_an_ended_process_is_dead() -> None:
 
 
 def test_another_process_with_the_same_pid_does_not_count() -> None:
-    assert is_dead(replace(this_process("python"), started=this_process("python").started - 1))
+    assert is_dead(this_process("python")._replace(started=this_process("python").started - 1))
 
 
 def test_a_start_time_that_is_not_known_does_not_count() -> None:
-    assert not is_dead(replace(this_process("python"), started=0))
+    assert not is_dead(this_process("python")._replace(started=0))
 
 
 def test_a_zombie_is_dead_and_a_stopped_process_is_not() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as process:
-        info = replace(this_process("python"), pid=process.pid, started=0)
+        info = this_process("python")._replace(pid=process.pid, started=0)
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         assert not is_dead(info)
@@ -59,7 +58,7 @@ def test_a_zombie_is_dead_and_a_stopped_process_is_not() -> None:
     ],
 )
 def test_who_can_be_judged(change: dict[str, str], dead: bool) -> None:
-    gone = replace(dead_process(), **change)  # type: ignore[arg-type]
+    gone = dead_process()._replace(**change)  # type: ignore[arg-type]
     assert is_dead(gone) is dead
 
 
@@ -91,7 +90,7 @@ def test_a_system_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(processes, "Path", Nowhere)
     monkeypatch.setattr(processes.os.path, "exists", lambda path: False)
-    gone = replace(dead_process(), started=0, boot_id="")
-    me = replace(this_process("python"))
+    gone = dead_process()._replace(started=0, boot_id="")
+    me = this_process("python")
     assert (me.started, me.boot_id) == (0, "")
     assert not is_dead(me) and is_dead(gone)

@@ -10,7 +10,7 @@ from jupyter_wf.store.shared import ArtifactStore
 from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.rows import clean
+from jupyter_wf.store.sqlite.texts import clean
 
 __all__ = ["Artifacts"]
 

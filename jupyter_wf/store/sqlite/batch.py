@@ -18,7 +18,7 @@ from jupyter_wf.core.events import (
 )
 from jupyter_wf.store.sqlite.batched import LOAD_RUN, BatchedRun, write_created, write_events, write_loaded
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.rows import clean, clean_json, cleaned, quote, state_payload
+from jupyter_wf.store.sqlite.texts import clean, clean_json, cleaned, quote, state_payload
 
 __all__ = ["Applied", "Batches"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from jupyter_wf.core.events import Kept, RunCreated, StateChanged
 from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.rows import clean, clean_json, cleaned
+from jupyter_wf.store.sqlite.texts import clean, clean_json, cleaned
 
 __all__ = ["LOAD_RUN", "BatchedRun", "write_created", "write_events", "write_loaded"]
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from jupyter_wf.core.errors import InvalidRequest
-from jupyter_wf.store.sqlite.rows import clean
+from jupyter_wf.store.sqlite.texts import clean
 
 __all__ = ["HIGHEST", "checked_id", "checked_integer", "checked_json", "checked_name", "encoded_json"]
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from jupyter_wf.core.errors import RunNotFound
-from jupyter_wf.core.models import Request, RequestKind
+from jupyter_wf.core.processes import Request, RequestKind
 from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.checks import checked_id
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.owners import Dead, crashed_message
-from jupyter_wf.store.sqlite.rows import OPEN, REQUEST_COLUMNS, request_from, state_payload
+from jupyter_wf.store.sqlite.requests import REQUEST_COLUMNS
+from jupyter_wf.store.sqlite.rows import OPEN
+from jupyter_wf.store.sqlite.texts import state_payload
 
 __all__ = [
     "STORED_COLUMNS",
@@ -93,7 +95,7 @@ def ask(
             (run.id, kind, now, payload),
         ).fetchone()
         write_event(connection, run.n, now, "request", json.dumps({"id": row[0], "kind": kind}))
-    return request_from(row)
+    return Request._make(row)
 
 
 def crash(connection: sqlite.Connection, run: StoredRun, dead: Mapping[str, Dead], now: float) -> None:

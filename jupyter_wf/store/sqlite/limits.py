@@ -16,7 +16,7 @@ from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Owners
-from jupyter_wf.store.sqlite.rows import clean
+from jupyter_wf.store.sqlite.texts import clean
 
 __all__ = ["Limits"]
 

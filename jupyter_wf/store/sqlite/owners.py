@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from jupyter_wf.core.models import ProcessInfo, Run
+from jupyter_wf.core.models import Run
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.store.processes import Liveness, is_dead
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.rows import OPEN, PROCESS_COLUMNS, process_from
+from jupyter_wf.store.sqlite.requests import PROCESS_COLUMNS
+from jupyter_wf.store.sqlite.rows import OPEN
 
 __all__ = ["Dead", "Owners", "crashed", "crashed_message", "crashed_state", "dead_json", "type_expression"]
 
@@ -69,7 +71,7 @@ class Owners:
             row = connection.execute(f"SELECT {PROCESS_COLUMNS} FROM processes WHERE id=?", (process_id,)).fetchone()
             if row is None:
                 return None
-            process = self._known[process_id] = process_from(row)
+            process = self._known[process_id] = ProcessInfo._make(row)
         if not (is_dead(process) if fresh else self._liveness.is_dead(process)):
             return None
         row = connection.execute(_LAST_SEEN, (process_id,)).fetchone()

@@ -7,7 +7,8 @@ from jupyter_wf.core.models import Earlier, StoredResult
 from jupyter_wf.store.sqlite.checks import checked_id
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed_state
-from jupyter_wf.store.sqlite.rows import EARLIER_COLUMNS, RESULT_COLUMNS, clean, earlier_from, result_from
+from jupyter_wf.store.sqlite.rows import EARLIER_COLUMNS, RESULT_COLUMNS, earlier_from, result_from
+from jupyter_wf.store.sqlite.texts import clean
 
 __all__ = ["ResultReader"]
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
-from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from jupyter_wf.core.models import Earlier, Event, LogRecord, ProcessInfo, Request, Run, RunError, StoredResult
+from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunError, StoredResult
 from jupyter_wf.core.states import State, StateType
 
 __all__ = [
@@ -16,22 +13,13 @@ __all__ = [
     "EVENT_COLUMNS",
     "LOG_COLUMNS",
     "OPEN",
-    "PROCESS_COLUMNS",
-    "REQUEST_COLUMNS",
     "RESULT_COLUMNS",
     "RUN_COLUMNS",
-    "clean",
-    "clean_json",
-    "cleaned",
     "earlier_from",
     "event_from",
     "log_from",
-    "process_from",
-    "quote",
-    "request_from",
     "result_from",
     "run_from",
-    "state_payload",
 ]
 
 #: The condition of an open run, word for word that of the index ``runs_open``.
@@ -43,8 +31,6 @@ RUN_COLUMNS = (
 )
 EVENT_COLUMNS = "e.seq, e.at, r.id, e.kind, e.payload"
 LOG_COLUMNS = "e.seq, r.id, e.at, e.payload"
-REQUEST_COLUMNS = "id, run_id, kind, created_at, outcome, payload"
-PROCESS_COLUMNS = "id, pid, started, boot_id, pid_namespace, host, role, created_at"
 EARLIER_COLUMNS = (
     "id, kind, name, flow_name, task_name, call_number, attempt, state_type, state_name, state_message, state_at, "
     "parameters, code, inputs, result_format, result, process_id"
@@ -52,60 +38,6 @@ EARLIER_COLUMNS = (
 RESULT_COLUMNS = "run_id, format, data, expires_at, code, inputs, at"
 
 _TYPES = {each.value: each for each in StateType}
-
-#: A JSON string literal of a text, ASCII only.
-quote: Callable[[str], str] = encode_basestring_ascii
-
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-# A backslash pair is skipped, a surrogate pair is a character; what remains of surrogates is alone.
-_ESCAPES = re.compile(
-    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000)"
-)
-
-
-def clean(text: str) -> str:
-    """Return ``text`` with NUL and lone surrogates written out as escapes: SQLite can't hold them."""
-    if (text.isascii() or not _has_surrogate(text)) and "\0" not in text:
-        return text
-    return _UNSTORABLE.sub(lambda m: _written_out(ord(m[0])), text)
-
-
-def cleaned(text: str | None) -> str | None:
-    """Do the same, and leave None as it is."""
-    return None if text is None else clean(text)
-
-
-def clean_json(text: str) -> str:
-    """Do as `clean` to the strings inside of a JSON text."""
-    if "\\u" in text:
-        text = _ESCAPES.sub(lambda m: m[0] if len(m[0]) != 6 else "\\" + _written_out(int(m[0][2:], 16)), text)
-    if text.isascii() or not _has_surrogate(text):
-        return text
-    return _UNSTORABLE.sub(lambda m: "\\" + _written_out(ord(m[0])), text)
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _written_out(code: int) -> str:
-    return f"\\u{code:04x}" if code else "\\x00"
-
-
-def state_payload(type_: str, name: str, message: str | None, attempt: int, error: str | None = None) -> str:
-    """Return the payload of a ``state`` event as a JSON text; of the error only type and message are kept."""
-    text = "null" if message is None else quote(clean(message))
-    head = f'{{"type": {quote(type_)}, "name": {quote(clean(name))}, "message": {text}, "attempt": {attempt}'
-    if error is None:
-        return head + "}"
-    found = _decode_error(error)
-    if found is None:
-        return head + "}"
-    return head + f', "error": {{"type": {quote(found.type)}, "message": {quote(found.message)}}}}}'
 
 
 def run_from(row: tuple[Any, ...]) -> Run:
@@ -152,11 +84,6 @@ def log_from(row: tuple[Any, ...]) -> LogRecord:
     )
 
 
-def request_from(row: tuple[Any, ...]) -> Request:
-    """Return the request of a row of `REQUEST_COLUMNS`."""
-    return Request(id=row[0], run_id=row[1], kind=row[2], created_at=row[3], outcome=row[4], payload=row[5])
-
-
 def earlier_from(row: tuple[Any, ...]) -> Earlier:
     """Return the child of a row of `EARLIER_COLUMNS`; its owner, the last of them, is no part of it."""
     state = State(type=_TYPES[row[7]], name=row[8], message=row[9], at=row[10])
@@ -167,20 +94,6 @@ def result_from(row: tuple[Any, ...]) -> StoredResult:
     """Return the result of a row of `RESULT_COLUMNS`."""
     return StoredResult(
         run_id=row[0], format=row[1], data=row[2], expires_at=row[3], code=row[4], inputs=row[5], at=row[6]
-    )
-
-
-def process_from(row: tuple[Any, ...]) -> ProcessInfo:
-    """Return the process of a row of `PROCESS_COLUMNS`."""
-    return ProcessInfo(
-        id=row[0],
-        pid=row[1],
-        started=row[2],
-        boot_id=row[3],
-        pid_namespace=row[4],
-        host=row[5],
-        role=row[6],
-        created_at=row[7],
     )
 
 

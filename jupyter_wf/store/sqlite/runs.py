@@ -17,7 +17,8 @@ from jupyter_wf.store.sqlite.checks import checked_id, checked_integer
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed, dead_json, type_expression
-from jupyter_wf.store.sqlite.rows import OPEN, RUN_COLUMNS, clean, run_from
+from jupyter_wf.store.sqlite.rows import OPEN, RUN_COLUMNS, run_from
+from jupyter_wf.store.sqlite.texts import clean
 
 __all__ = ["RunReader"]
 
@@ -73,8 +74,9 @@ class RunReader:
             raise AmbiguousRunId(prefix, [row[0] for row in rows])
         return self.get(rows[0][0])
 
-    def page(self, where: RunFilter, limit: int, cursor: str | None) -> RunPage:
-        """Return a page of runs by creation."""
+    def page(self, where: RunFilter | None, limit: int, cursor: str | None) -> RunPage:
+        """Return a page of runs by creation, of all of them without ``where``."""
+        where = where or RunFilter()
         checked_integer("limit", limit, 1, _LONGEST_PAGE)
         with self._database.snapshot() as connection:
             dead = self._owners.dead(connection)

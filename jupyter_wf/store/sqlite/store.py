@@ -6,36 +6,25 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from jupyter_wf.core.models import (
-    Earlier,
-    Event,
-    LogRecord,
-    ProcessInfo,
-    Request,
-    RequestKind,
-    Run,
-    RunFilter,
-    RunPage,
-    StoredResult,
-)
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
-from jupyter_wf.store.sqlite.owners import Owners
-from jupyter_wf.store.sqlite.results import ResultReader
-from jupyter_wf.store.sqlite.runs import RunReader
-from jupyter_wf.store.sqlite.stream import StreamReader
-from jupyter_wf.store.sqlite.work import Work
+from jupyter_wf.store.sqlite.requests import Requests
 
 if TYPE_CHECKING:
+    from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
+    from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
+    from jupyter_wf.store.sqlite.owners import Owners
+    from jupyter_wf.store.sqlite.results import ResultReader
+    from jupyter_wf.store.sqlite.runs import RunReader
     from jupyter_wf.store.sqlite.shared import Shared
+    from jupyter_wf.store.sqlite.stream import StreamReader
+    from jupyter_wf.store.sqlite.work import Work
 
 __all__ = ["SqliteStore"]
-
-_ALL = RunFilter()
 
 
 class SqliteStore(Store):
@@ -48,15 +37,42 @@ class SqliteStore(Store):
     def __init__(self, settings: Settings) -> None:
         self._database = Database(settings.database)
         self._journal = SqliteJournal(self._database, interval=settings.journal_interval, limit=settings.journal_limit)
-        self._owners = owners = Owners()
-        self._runs = RunReader(self._database, owners)
-        self._results = ResultReader(self._database, owners)
-        self._stream = StreamReader(self._database)
-        self._work = Work(self._database, self._journal, owners)
+        self._requests = Requests(self._database, self._journal)
+
+    # A program that executes runs and ends reads none of them: what only readers need is loaded when one reads.
+
+    @cached_property
+    def _owners(self) -> Owners:
+        from jupyter_wf.store.sqlite.owners import Owners
+
+        return Owners()
+
+    @cached_property
+    def _runs(self) -> RunReader:
+        from jupyter_wf.store.sqlite.runs import RunReader
+
+        return RunReader(self._database, self._owners)
+
+    @cached_property
+    def _results(self) -> ResultReader:
+        from jupyter_wf.store.sqlite.results import ResultReader
+
+        return ResultReader(self._database, self._owners)
+
+    @cached_property
+    def _stream(self) -> StreamReader:
+        from jupyter_wf.store.sqlite.stream import StreamReader
+
+        return StreamReader(self._database)
+
+    @cached_property
+    def _work(self) -> Work:
+        from jupyter_wf.store.sqlite.work import Work
+
+        return Work(self._database, self._journal, self._owners)
 
     @cached_property
     def _shared(self) -> Shared:
-        # Most programs use none of it.
         from jupyter_wf.store.sqlite.shared import Shared
 
         return Shared(self._database, self._journal, self._owners)
@@ -103,7 +119,7 @@ class SqliteStore(Store):
     def list_runs(self, where: RunFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> RunPage:
         """Return a page of runs."""
         self._journal.settle()
-        return self._runs.page(where or _ALL, limit, cursor)
+        return self._runs.page(where, limit, cursor)
 
     def logs(
         self,
@@ -145,20 +161,20 @@ class SqliteStore(Store):
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
         """Return unanswered requests."""
         self._journal.settle()
-        return self._work.requests(after, process_id)
+        return self._requests.requests(after, process_id)
 
     def answer(self, request_id: int, outcome: str) -> None:
         """Write down what became of a request."""
-        self._work.answer(request_id, outcome)
+        self._requests.answer(request_id, outcome)
 
     def get_request(self, request_id: int) -> Request:
         """Return a request."""
         self._journal.settle()
-        return self._work.get_request(request_id)
+        return self._requests.get_request(request_id)
 
     def register(self, process: ProcessInfo) -> None:
         """Make a process known."""
-        self._work.register(process)
+        self._requests.register(process)
 
     def claim(self, run_id: str, process_id: str) -> Run:
         """Make a process the owner of a run that waits."""

@@ -1,14 +1,13 @@
-"""Who asks and who owns: requests, registration of processes, claims, and the reaper."""
+"""Who asks and who owns: requests of runs, claims, and the reaper."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import astuple
 
 from jupyter_wf.core.errors import InvalidRequest, RunFinished
-from jupyter_wf.core.models import ProcessInfo, Request, RequestKind
-from jupyter_wf.store.sqlite.checks import HIGHEST, checked_id, checked_integer, checked_json
+from jupyter_wf.core.processes import Request, RequestKind
+from jupyter_wf.store.sqlite.checks import checked_id, checked_json
 from jupyter_wf.store.sqlite.closing import (
     STORED_COLUMNS,
     StoredRun,
@@ -24,7 +23,8 @@ from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Dead, Owners, dead_json
-from jupyter_wf.store.sqlite.rows import OPEN, PROCESS_COLUMNS, REQUEST_COLUMNS, request_from, state_payload
+from jupyter_wf.store.sqlite.rows import OPEN
+from jupyter_wf.store.sqlite.texts import state_payload
 
 __all__ = ["Work"]
 
@@ -69,50 +69,6 @@ class Work:
             return ask(connection, run, kind, now, text)
 
         return self._journal.run(work)
-
-    def requests(self, after: int, process_id: str | None) -> list[Request]:
-        """Return unanswered requests with ``id > after``, oldest first."""
-        checked_integer("after", after, 0, HIGHEST)
-        columns = ", ".join(f"q.{column}" for column in REQUEST_COLUMNS.split(", "))
-        owner = "" if process_id is None else "AND r.process_id = ?"
-        rows = self._database.rows(
-            f"SELECT {columns} FROM requests q CROSS JOIN runs r ON r.id = q.run_id "
-            f"WHERE q.outcome IS NULL AND q.id > ? {owner} ORDER BY q.id",
-            (after,) if process_id is None else (after, process_id),
-        )
-        return [request_from(row) for row in rows]
-
-    def get_request(self, request_id: int) -> Request:
-        """Return the request with this id."""
-        checked_integer("request", request_id, 1, HIGHEST)
-        rows = self._database.rows(f"SELECT {REQUEST_COLUMNS} FROM requests WHERE id = ?", (request_id,))
-        if not rows:
-            raise InvalidRequest("request", request_id, "there is no request with this id")
-        return request_from(rows[0])
-
-    def answer(self, request_id: int, outcome: str) -> None:
-        """Write down what the owner did; the first answer stays."""
-        checked_integer("request", request_id, 1, HIGHEST)
-
-        def work(connection: sqlite.Connection) -> None:
-            connection.execute(
-                "UPDATE requests SET outcome = coalesce(outcome, ?) WHERE id = ? RETURNING id", (outcome, request_id)
-            )
-            if not connection.execute("SELECT 1 FROM requests WHERE id = ?", (request_id,)).fetchall():
-                raise InvalidRequest("request", request_id, "there is no request with this id")
-
-        self._journal.run(work, tells=False)
-
-    def register(self, process: ProcessInfo) -> None:
-        """Make a process known."""
-        marks = ", ".join("?" * len(PROCESS_COLUMNS.split(",")))
-
-        def work(connection: sqlite.Connection) -> None:
-            connection.execute(
-                f"INSERT OR IGNORE INTO processes ({PROCESS_COLUMNS}) VALUES ({marks})", astuple(process)
-            )
-
-        self._journal.run(work, tells=False)
 
     def claim(self, run_id: str, process_id: str) -> None:
         """Make ``process_id`` the owner of a run that waits for one."""
