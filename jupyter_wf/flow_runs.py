@@ -266,6 +266,8 @@ class _Waiting:
         self._until = None if timeout is None else time.monotonic() + timeout
         self._logs = log_states
         self._told = 0
+        # It may be one of this process, begun just now.
+        runtime.journal.flush()
         self._run = runtime.store.get_run(run_id)
 
     def look(self) -> Run:

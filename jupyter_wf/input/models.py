@@ -113,7 +113,9 @@ class RunInput(BaseModel):
         run_id = flow_run_id or here("RunInput.save()")
 
         def work() -> None:
-            inputs = current_runtime().store.inputs
+            runtime = current_runtime()
+            runtime.journal.flush()
+            inputs = runtime.store.inputs
             inputs.send(run_id, keyset["schema"], cls.model_json_schema())
             if cls._description is not None:
                 inputs.send(run_id, keyset["description"], cls._description)
@@ -157,7 +159,10 @@ class RunInput(BaseModel):
         value = self.model_dump(mode="json")
 
         def work() -> None:
-            current_runtime().store.inputs.send(str(flow_run_id), key, value, sender=who)
+            runtime = current_runtime()
+            # The run may be one of this process, begun just now.
+            runtime.journal.flush()
+            runtime.store.inputs.send(str(flow_run_id), key, value, sender=who)
 
         return either(work)
 

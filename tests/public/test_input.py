@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from jupyter_wf import flow
+from jupyter_wf import flow, wait_for_flow_run
 from jupyter_wf.core.errors import CancelledRun, MissingContextError, MissingResult, ParameterError, RunNotFound
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.input import RunInput, keyset_from_base_key, receive_input, send_input
@@ -229,3 +230,20 @@ def test_what_cannot_be_sent_or_received(run_id: str) -> None:
         Greeting.with_initial_data(nothing=1)
     with pytest.raises(ValidationError):
         Greeting(text="hi", more=1)  # type: ignore[call-arg]
+
+
+def test_a_run_that_has_just_begun_can_be_sent_to_and_waited_for(background: Background) -> None:
+    """Whoever hears of a run of this process need not care whether it is committed."""
+
+    @flow
+    def main() -> str:
+        ids.put(flow_run.id)
+        return str(receive_input(str, timeout=30).next())
+
+    ids: SimpleQueue[str] = SimpleQueue()
+    for _ in range(20):
+        result = background(main)
+        run_id = ids.get(timeout=30)
+        send_input("at once", flow_run_id=run_id)
+        assert wait_for_flow_run(run_id, timeout=30).state.is_completed()
+        assert result.result(30) == "at once"
