@@ -82,14 +82,16 @@ def bind(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> di
     """
     names = callee.positional
     # The common case, without the 5 µs of `Signature.bind`: every parameter plain and given by position.
-    if not kwargs and len(args) == len(names) and callee.signature is not None:
+    # (Without names, but not without parameters: not all of them are.)
+    signature = callee.signature
+    if not kwargs and signature is not None and len(args) == len(names) and (names or not signature.parameters):
         return dict(zip(names, args, strict=True))
-    if callee.signature is None:
+    if signature is None:
         return {**{f"arg{i}": value for i, value in enumerate(args)}, **kwargs}
     try:
-        bound = callee.signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise ParameterError(callee.name, f"{error}; it is {callee.name}{callee.signature}") from None
+        raise ParameterError(callee.name, f"{error}; it is {callee.name}{signature}") from None
     if callee.kind == "flow":
         bound.apply_defaults()
     return dict(bound.arguments)

@@ -721,3 +721,29 @@ def test_a_task_that_does_not_stop_is_given_up(monkeypatch: pytest.MonkeyPatch, 
     # What it does now has no effect on its record.
     until(lambda: not [each for each in threading.enumerate() if each.name == "jupyter-wf-server"])
     assert future.state.is_cancelled()
+
+
+def test_arguments_that_are_missing_are_refused_at_once(runs: Callable[[], list[Run]]) -> None:
+    @task
+    def keyword_only(*, a: int) -> int:
+        return a
+
+    for call in (keyword_only, keyword_only.submit, keyword_only.delay):
+        with pytest.raises(ParameterError, match="'a'"):
+            call()
+    assert runs() == []
+
+
+def test_runs_are_listed_by_their_tasks(runtime: Runtime) -> None:
+    @task
+    def one() -> None: ...
+
+    @task
+    def two() -> None: ...
+
+    ids = [each.delay().task_run_id for each in (one, two, one)]
+
+    def listed(*tasks: str) -> list[str]:
+        return [run.id for run in runtime.store.list_runs(RunFilter(tasks=tasks, oldest_first=True)).items]
+
+    assert (listed("one"), listed("one", "two"), listed("three")) == ([ids[0], ids[2]], ids, [])
