@@ -114,6 +114,8 @@ class Task(Decorated, Generic[P, R]):
         wait_for: Iterable[Any] | None = None,
     ) -> BackgroundFuture:
         """Do as `delay` does, with the arguments as a sequence and a mapping; ``wait_for`` are waited for before."""
+        if RECORDING.get() is not None:
+            return self._record(tuple(args or ()), {**(kwargs or {}), "wait_for": wait_for}, "submit")  # type: ignore[no-any-return]
         # Only background tasks need it.
         from jupyter_wf.engine.background import delay
 

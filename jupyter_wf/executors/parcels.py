@@ -18,7 +18,7 @@ from jupyter_wf.core.errors import RemoteError, RemoteTraceback
 from jupyter_wf.core.signals import Signal
 from jupyter_wf.executors.base import Around, Call, end_of
 
-__all__ = ["pack_call", "pack_error", "pack_value", "undecorated", "unpack_call", "unpack_outcome"]
+__all__ = ["Unpacked", "pack_call", "pack_error", "pack_value", "undecorated", "unpack_call", "unpack_outcome"]
 
 #: Kinds that pickle writes alike in every process.
 _PLAIN = frozenset((type(None), bool, int, float, str, bytes))

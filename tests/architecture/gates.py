@@ -56,7 +56,6 @@ GATES: dict[str, str] = {
     "jupyter_wf.secrets -> keyring": "only a secret that is not in the environment is asked of the keyring",
     "jupyter_wf.secrets -> pydantic_core": "pydantic itself asks for it, and is there then",
     "jupyter_wf.services.runner_main -> jupyter_wf.notebook.runner": "what nbclient costs is cut before it is imported",
-    "jupyter_wf.sources -> (by name)": "an entrypoint names a module of the user's",
     "jupyter_wf.store.blobs -> jupyter_wf.store.blob_forms": "pickle, zlib, hashlib: only for what is no small JSON",
     "jupyter_wf.store.pickles -> cloudpickle": "25 ms that values whose types can be imported do not pay",
     "jupyter_wf.store.sqlite.migrations -> sqlite_utils": "slow to import, and only a new or old file needs it",
