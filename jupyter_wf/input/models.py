@@ -33,7 +33,7 @@ __all__ = [
 T = TypeVar("T")
 
 #: What stands before the id of a flow run in the name of a sender.
-FLOW_RUN = "flow-run."
+_FLOW_RUN = "flow-run."
 
 
 class Keyset(TypedDict):
@@ -154,7 +154,7 @@ class RunInput(BaseModel):
         ``sender`` is the flow run that the calling code is part of where nothing else is said.
         """
         run = next(flow_runs(), None)
-        who = sender or (None if run is None else f"{FLOW_RUN}{run.id}")
+        who = sender or (None if run is None else f"{_FLOW_RUN}{run.id}")
         key = f"{key_prefix or self.prefix()}-{new_id().replace('-', '')}"
         value = self.model_dump(mode="json")
 
@@ -178,9 +178,9 @@ class RunInput(BaseModel):
         """
         metadata = getattr(self, "_metadata", None)
         who = None if metadata is None else metadata.sender
-        if who is None or not who.startswith(FLOW_RUN):
+        if who is None or not who.startswith(_FLOW_RUN):
             raise MissingContextError("there is no flow run to respond to: this was not sent by one")
-        return as_run_input(run_input).send_to(who.removeprefix(FLOW_RUN), sender, key_prefix)
+        return as_run_input(run_input).send_to(who.removeprefix(_FLOW_RUN), sender, key_prefix)
 
     @classmethod
     def receive(
