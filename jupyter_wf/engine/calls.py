@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jupyter_wf.core.effects import Outcome
 from jupyter_wf.core.errors import CancelledRun, SuspendedRun, UpstreamFailed
 from jupyter_wf.core.lifecycle import Cache, Life, failed, life, not_ready, skipped
 from jupyter_wf.core.parameters import exact_json
@@ -25,7 +26,7 @@ from jupyter_wf.engine.pausing import hold_back
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.engine.transaction import around_run
-from jupyter_wf.engine.work import around, completed, make_work
+from jupyter_wf.engine.work import around, completed, make_work, stop_children
 
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier
@@ -43,8 +44,9 @@ class Invocation:
     may be executed elsewhere, by the flow's executor.
     """
 
-    __slots__ = ("_parameters", "args", "callee", "earlier", "key", "kwargs", "live", "submitted", "upstream")
+    __slots__ = ("_parameters", "args", "callee", "earlier", "key", "kwargs", "life", "live", "submitted", "upstream")
     live: LiveRun
+    life: Life
 
     def __init__(
         self,
@@ -285,15 +287,22 @@ def end_of_root(live: LiveRun, again: Callable[[], Any] | None) -> None:
     live.runtime.journal.flush()
 
 
-def perform(invocation: Invocation, attempt: int = 1) -> None:
-    """Drive a run whose upstream has ended, from its first call to its closing state."""
+def perform(invocation: Invocation, attempt: int = 1, answer: Outcome | None = None) -> None:
+    """Drive a run whose upstream has ended, from its first call to its closing state.
+
+    With ``answer``, the outcome of a call whose thread was given up, the life is led on from there.
+    """
     live, callee = invocation.live, invocation.callee
-    steps = invocation.steps(attempt)
+    if answer is None:
+        invocation.life = invocation.steps(attempt)
+    else:
+        stop_children(live)
+    steps, timeout = invocation.life, callee.policy.timeout_seconds
     if callee.quiet:
-        drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
+        drive(live, steps, make_work(invocation), timeout, answer)
         return
     with around(live, callee), around_run(live, invocation.key):
-        drive(live, steps, make_work(invocation), callee.policy.timeout_seconds)
+        drive(live, steps, make_work(invocation), timeout, answer)
     completed(live, callee)
     if callee.policy.durable:
         live.runtime.journal.flush()

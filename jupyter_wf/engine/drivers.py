@@ -18,7 +18,7 @@ from jupyter_wf.core.signals import Signal
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.hooks import awaited, call_hooks, finish
-from jupyter_wf.engine.interrupts import Interruption, Target
+from jupyter_wf.engine.interrupts import Abandoned, Interruption, Target
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.staging import TRANSACTION
 from jupyter_wf.engine.tracebacks import without_own_frames
@@ -43,15 +43,19 @@ CANCELLED = Outcome(End.CANCELLED)
 _FREE: AbstractContextManager[None] = nullcontext()
 #: Seconds after which a call that has not stopped is interrupted again.
 _FIRE_AGAIN = 0.1
+#: How often a call is interrupted in vain before its thread is given up, if it is one of a pool.
+_MOST_FIRES = 10
 
 
-def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | None) -> None:
+def drive(
+    live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | None, answer: Outcome | None = None
+) -> None:
     """Carry out ``steps`` in the calling thread, with ``call`` as the work; return when the run has ended.
 
+    ``answer`` is the outcome of a call that another thread has made, where that thread was given up.
     An interrupt of the driver itself closes the run and everything below it, and goes on to the caller.
     """
-    answer: Outcome | None = None
-    around = CURRENT.get()
+    around, number = CURRENT.get(), live.stop.call
     try:
         while True:
             try:
@@ -65,6 +69,8 @@ def drive(live: LiveRun, steps: Life, call: Callable[[], Any], timeout: float | 
             if not goes_on:
                 return
     except BaseException as error:
+        if live.stop.call != number:
+            raise Abandoned from None
         # The interrupt may have come while the context was changed, there or back.
         CURRENT.set(around)
         settle(live, error)
@@ -220,7 +226,7 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
         return CANCELLED
     token = CURRENT.set(live)
     target = Target()
-    stop = partial(_fire, live, target)
+    stop = partial(_fire, live, target, timeout)
     stopping.callbacks.append(stop)
     deadline = None
     stopping.timed_out = False
@@ -237,13 +243,16 @@ def _invoke(live: LiveRun, call: Callable[[], Any], timeout: float | None) -> Ou
         return signal.outcome()
     except Exception as error:
         return raised(live, timeout, error)
+    except Abandoned:
+        raise
     except BaseException as error:
         stopped_here = isinstance(error, KeyboardInterrupt) or is_cancellation(error)
         return Outcome(End.CANCELLED if stopped_here else End.CRASHED, None, error)
     finally:
         if deadline is not None:
             live.runtime.deadlines.drop(deadline)
-        stopping.callbacks.remove(stop)
+        if stop in stopping.callbacks:
+            stopping.callbacks.remove(stop)
         CURRENT.reset(token)
 
 
@@ -254,10 +263,15 @@ def _slots(live: LiveRun) -> AbstractContextManager[None]:
     return tag_slots(live, live.tags)
 
 
-def _fire(live: LiveRun, target: Target) -> None:
-    """Interrupt the call, again and again until it has stopped."""
-    if target.fire():
-        live.runtime.deadlines.add(_FIRE_AGAIN, partial(_fire, live, target))
+def _fire(live: LiveRun, target: Target, timeout: float | None) -> None:
+    """Interrupt the call, again and again until it has stopped, or has to be given up."""
+    give_up = live.stop.give_up
+    if give_up is not None and target.times >= _MOST_FIRES and target.abandon():
+        live.stop.callbacks.clear()
+        live.log(logging.WARNING, "the call can't be stopped: its thread is left behind")
+        give_up(stopped(live, timeout, Interruption()))
+    elif target.fire():
+        live.runtime.deadlines.add(_FIRE_AGAIN, partial(_fire, live, target, timeout))
 
 
 def time_out(live: LiveRun, fire: Callable[[], Any]) -> None:

@@ -17,7 +17,7 @@ from itertools import count
 from types import FrameType
 from typing import Any
 
-__all__ = ["Deadlines", "Interruption", "Target", "interrupt_thread", "look_at_handler"]
+__all__ = ["Abandoned", "Deadlines", "Interruption", "Target", "interrupt_thread", "look_at_handler"]
 
 
 class Interruption(BaseException):
@@ -30,6 +30,10 @@ class Interruption(BaseException):
             target.raised = True
 
 
+class Abandoned(BaseException):
+    """Raised in a thread whose work was given up, when the work ends at last: somebody else has taken over its run."""
+
+
 class Target:
     """The thread that does a piece of synchronous work, for as long as the work may be interrupted.
 
@@ -37,12 +41,15 @@ class Target:
     block has ended it does nothing, and an exception on its way to the thread is taken back.
     """
 
-    __slots__ = ("_fired", "_ident", "_lock", "_on", "raised")
+    __slots__ = ("_abandoned", "_fired", "_ident", "_lock", "_on", "raised", "times")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._on = False
         self._fired = False
+        self._abandoned = False
+        #: How often it was fired.
+        self.times = 0
         #: Whether the exception has reached the thread.
         self.raised = False
         self._ident = 0
@@ -62,6 +69,8 @@ class Target:
         if fired and self._ident != _MAIN.ident:
             _raise_in(self._ident, None)
             self._forget()
+        if self._abandoned:
+            raise Abandoned
 
     def _forget(self) -> None:
         others = tuple(target for target in _fired.get(self._ident, ()) if target is not self)
@@ -89,7 +98,20 @@ class Target:
             if self._ident != _MAIN.ident and not self._fired:
                 _fired[self._ident] = (*_fired.get(self._ident, ()), self)
             self._fired = True
+            self.times += 1
             interrupt_thread(self._ident, self)
+            return True
+
+    def abandon(self) -> bool:
+        """Give the work up, if it is still running and nothing has reached it; return whether it is given up now.
+
+        When it ends at last, the block ends with `Abandoned`.
+        """
+        with self._lock:
+            if not self._on or self.raised:
+                return False
+            self._on = False
+            self._abandoned = True
             return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jupyter_wf.core.effects import Outcome
 from jupyter_wf.core.signals import StopFlow
 
 __all__ = ["Stopping"]
@@ -14,10 +15,11 @@ class Stopping:
     """Why a run is to stop, and what stops it.
 
     ``requested``: it is to be cancelled. ``timed_out``: its time is up. ``early``: it has nothing left to do, and ends
-    COMPLETED. ``callbacks`` stop the work; ``wake`` ends the wait before the next attempt.
+    COMPLETED. ``callbacks`` stop the work; ``wake`` ends the wait before the next attempt. ``give_up`` lets another
+    thread go on with the run where its own can't be stopped, given the outcome; ``call`` counts those that did.
     """
 
-    __slots__ = ("callbacks", "early", "requested", "timed_out", "wake")
+    __slots__ = ("call", "callbacks", "early", "give_up", "requested", "timed_out", "wake")
 
     def __init__(self) -> None:
         self.requested = False
@@ -25,6 +27,8 @@ class Stopping:
         self.early: StopFlow | None = None
         self.wake: Callable[[], Any] | None = None
         self.callbacks: list[Callable[[], Any]] = []
+        self.give_up: Callable[[Outcome], Any] | None = None
+        self.call = 0
 
     @property
     def wanted(self) -> bool:

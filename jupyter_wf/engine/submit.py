@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any
 
+from jupyter_wf.core.effects import Outcome
 from jupyter_wf.core.signals import SkipRun, StopFlow
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation, perform
+from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Interruption
@@ -109,12 +112,44 @@ class _Submission:
         self.started = True
         self.worker = threading.get_ident()
         if self.live.is_open or self.invocation.earlier is not None:
-            try:
-                self.context.run(perform, self.invocation)
-            except BaseException as error:
-                # The run is closed, its exception is in its record: the pool's thread has nothing left to say.
-                settle(self.live, error)
-                self.live.last_error = error
+            self._may_be_given_up()
+            self._perform(self.context, None)
+        else:
+            self._finish()
+
+    def _may_be_given_up(self) -> None:
+        """See to it that another thread goes on with the run, should the call in this one not stop."""
+        callee, thread = self.invocation.callee, threading.current_thread()
+        executor: Any = self.live.executor or self.live.runtime.executor
+        serial = callee.results is not None and callee.results.serial
+        # A transaction is left where it was entered.
+        if getattr(thread, "executor", None) is not executor or callee.transactional is not None or serial:
+            return
+
+        def go_on(outcome: Outcome) -> None:
+            self.live.stop.call += 1
+            executor.replace(thread, partial(self._go_on, outcome))
+
+        self.live.stop.give_up = go_on
+
+    def _go_on(self, outcome: Outcome) -> None:
+        self.worker = threading.get_ident()
+        self._may_be_given_up()
+        context = self.context.copy()
+        context.run(CURRENT.set, self.live.parent)
+        self._perform(context, outcome)
+
+    def _perform(self, context: Context, outcome: Outcome | None) -> None:
+        number = self.live.stop.call
+        try:
+            context.run(perform, self.invocation, 1, outcome)
+        except BaseException as error:
+            if self.live.stop.call != number:
+                # Another thread goes on with the run.
+                return
+            # The run is closed, its exception is in its record: the pool's thread has nothing left to say.
+            settle(self.live, error)
+            self.live.last_error = error
         self._finish()
 
     async def _work_async(self) -> None:
@@ -132,6 +167,7 @@ class _Submission:
     def _finish(self) -> None:
         live = self.live
         live.stop.callbacks.clear()
+        live.stop.give_up = None
         if type(live.last_error) is StopFlow and (flow := live.flow_run) is not None:
             flow.stop_early(live.last_error)
         self.future._finish()

@@ -32,6 +32,7 @@ __all__ = [
     "next_attempt",
     "next_teardown",
     "states_of",
+    "stop_children",
     "teardown_failed",
 ]
 
@@ -77,10 +78,11 @@ class Ending:
     cancelled. A run that is interrupted stops what is below it. Teardowns are called last.
     """
 
-    __slots__ = ("live",)
+    __slots__ = ("call", "live")
 
     def __init__(self, live: LiveRun) -> None:
         self.live = live
+        self.call = live.stop.call
 
     def __enter__(self) -> None:
         if self.live.attempt > 1 and self.live.kind == "flow":
@@ -88,7 +90,7 @@ class Ending:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: object) -> None:
         live = self.live
-        if not live.has_family:
+        if not live.has_family or live.stop.call != self.call:
             return
         try:
             if error is None:
@@ -101,9 +103,9 @@ class Ending:
                 _wait_all(live)
                 _tear_down(live)
             else:
-                _stop_children(live)
+                stop_children(live)
         except BaseException:
-            _stop_children(live)
+            stop_children(live)
             raise
 
 
@@ -164,7 +166,7 @@ def cancel_waiting(live: LiveRun) -> None:
             future.cancel()
 
 
-def _stop_children(live: LiveRun) -> None:
+def stop_children(live: LiveRun) -> None:
     """Cancel every open child and give them `GRACE` seconds to stop; then call the teardowns."""
     cancel_children(live)
     for future in list(live.submitted.values()):

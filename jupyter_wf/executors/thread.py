@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -80,6 +81,14 @@ class ThreadExecutor:
             with self._lock:
                 self._blocked -= 1
 
+    def replace(self, thread: threading.Thread, work: Callable[[], Any]) -> None:
+        """Give up a thread that does not come back, and have another one do ``work`` at once, in its place."""
+        with self._lock:
+            self._threads.discard(thread)
+            self._number += 1
+            number = self._number
+        _Worker(self, partial(self._work, work), number).start()
+
     def _add_thread(self) -> None:
         self._number += 1
         _Worker(self, self._work, self._number).start()
@@ -89,14 +98,16 @@ class ThreadExecutor:
         with suppress(RuntimeError):
             self._add_thread()
 
-    def _work(self) -> None:
+    def _work(self, first: Callable[[], Any] | None = None) -> None:
         me = threading.current_thread()
         with self._lock:
             # Two may have been started for one place.
-            if self._closed or len(self._threads) >= self._limit + self._blocked:
+            if first is None and (self._closed or len(self._threads) >= self._limit + self._blocked):
                 return
             self._threads.add(me)
         try:
+            if first is not None:
+                first()
             while self._work_once(me):
                 pass
         finally:
@@ -123,7 +134,8 @@ class ThreadExecutor:
             if alone:
                 self._add_spare()
             work()
-        return True
+        # One that was given up meanwhile has been replaced.
+        return me in self._threads
 
     def _shut_down(self) -> None:
         with self._lock:
