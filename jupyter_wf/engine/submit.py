@@ -125,10 +125,11 @@ class _Submission:
         # A transaction is left where it was entered.
         if getattr(thread, "executor", None) is not executor or callee.transactional is not None or serial:
             return
+        replace = executor.replace
 
         def go_on(outcome: Outcome) -> None:
             self.live.stop.call += 1
-            executor.replace(thread, partial(self._go_on, outcome))
+            replace(thread, partial(self._go_on, outcome))
 
         self.live.stop.give_up = go_on
 
