@@ -150,9 +150,7 @@ class _Writing:
             key = (type_, name, attempt)
             payload = self._payloads.get(key)
             if payload is None:
-                if len(self._payloads) > _REMEMBERED:
-                    self._payloads.clear()
-                payload = self._payloads[key] = state_payload(type_, name, None, attempt)
+                payload = self._remembered(key, state_payload(type_, name, None, attempt))
         else:
             payload = state_payload(type_, name, message, attempt, run.error if entry.error is not None else None)
         self._events += (entry.at, run.n, "state", payload, None)
@@ -167,16 +165,26 @@ class _Writing:
             run.kept = entry.kept
             run.keeps = True
 
+    def _remembered(self, key: tuple[str, str, int], payload: str) -> str:
+        if len(self._payloads) > _REMEMBERED:
+            self._payloads.clear()
+        self._payloads[key] = payload
+        return payload
+
     def _log(self, entry: LogWritten) -> None:
         numbers = self._find(entry.run_id)
         if numbers is None:
             self._refused.append((entry, "there is no such run"))
             return
-        payload = (
-            f'{{"level": {int(entry.level)}, "logger": {quote(clean(entry.logger))}, '
-            f'"message": {quote(clean(entry.message))}}}'
-        )
-        self._events += (entry.at, numbers[0], "log", payload, numbers[1])
+        # Most lines of a run begin alike. Whatever is saved here is not taken from the work that goes on meanwhile.
+        level, logger, message = entry.level, entry.logger, entry.message
+        head = self._payloads.get(("log", logger, level))
+        if head is None:
+            head = f'{{"level": {int(level)}, "logger": {quote(clean(logger))}, "message": '
+            self._remembered(("log", logger, level), head)
+        if not message.isascii() or "\0" in message:
+            message = clean(message)
+        self._events += (entry.at, numbers[0], "log", f"{head}{quote(message)}}}", numbers[1])
 
     def _patch(self, entry: RunPatched) -> None:
         numbers = self._find(entry.run_id)
