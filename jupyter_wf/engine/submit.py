@@ -120,12 +120,13 @@ class _Submission:
     def _may_be_given_up(self) -> None:
         """See to it that another thread goes on with the run, should the call in this one not stop."""
         callee, thread = self.invocation.callee, threading.current_thread()
-        executor: Any = self.live.executor or self.live.runtime.executor
+        pool = getattr(thread, "executor", None)
         serial = callee.results is not None and callee.results.serial
         # A transaction is left where it was entered.
-        if getattr(thread, "executor", None) is not executor or callee.transactional is not None or serial:
+        own = pool is (self.live.executor or self.live.runtime.executor)
+        if pool is None or not own or callee.transactional is not None or serial:
             return
-        replace = executor.replace
+        replace = pool.replace
 
         def go_on(outcome: Outcome) -> None:
             self.live.stop.call += 1

@@ -150,6 +150,45 @@ def test_frames_between_a_flow_and_its_task_are_left_out(ip: Any, capsys: pytest
     assert "jupyter_wf/" not in out
 
 
+CHAINED = """
+from jupyter_wf import flow, task
+
+@task
+def deep():
+    raise KeyError("deep")
+
+@task
+def chained():
+    try:
+        deep.submit().result()
+    except KeyError as error:
+        raise ValueError("no") from error
+
+@task
+def grouped():
+    many = []
+    for each in (deep, chained):
+        try:
+            each()
+        except Exception as error:
+            many.append(error)
+    raise ExceptionGroup("several", many)
+
+@flow
+def whole(which):
+    which()
+"""
+
+
+@pytest.mark.parametrize("which", ["chained", "grouped"])
+def test_frames_in_causes_and_groups_are_left_out(which: str, ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ip.ok(CHAINED)
+    ip.run(f"whole({which})")
+    out = capsys.readouterr().out
+    assert "KeyError" in out and "ValueError" in out
+    assert "jupyter_wf/" not in out
+
+
 @pytest.mark.parametrize(
     ("cell", "line"),
     [
