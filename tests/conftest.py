@@ -20,6 +20,10 @@ def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable in (PARENT_VARIABLE, "JUPYTER_WF_ROOT_RUN"):
         monkeypatch.delenv(variable, raising=False)
     yield home
+    context = sys.modules.get("jupyter_wf.engine.context")
+    if context is not None:
+        # What a test has said of the ambient parent is not for the next one.
+        context._place.said = False
     runtime = sys.modules.get("jupyter_wf.engine.runtime")
     if runtime is not None:
         left = runtime.set_runtime(None)

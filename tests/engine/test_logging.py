@@ -389,6 +389,17 @@ def test_levels() -> None:
         level_number("quiet")
 
 
+@pytest.fixture
+def enabled_again() -> Iterator[None]:
+    """Afterwards, loggers are disabled that were so before, and no others."""
+    loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    before = [(logger, logger.disabled) for logger in loggers]
+    yield
+    for logger, disabled in before:
+        logger.disabled = disabled
+
+
+@pytest.mark.usefixtures("enabled_again")
 def test_a_configuration_that_disables_loggers_does_not_lose_lines(bare_root: logging.Logger, lines: Lines) -> None:
     @flow(flow_run_name="main")
     def main() -> None:

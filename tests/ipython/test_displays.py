@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 
-from jupyter_wf.core.shared import Artifact
 from jupyter_wf.core.secrets import forget_secrets
+from jupyter_wf.core.shared import Artifact
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.ipython import displays
 from jupyter_wf.ipython.displays import LARGEST, best_form, keep_displays
