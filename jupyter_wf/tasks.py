@@ -10,10 +10,8 @@ from jupyter_wf.engine.calls import call, hand_out, hand_out_state
 from jupyter_wf.engine.decorated import Decorated
 from jupyter_wf.engine.futures import RunFuture, RunFutureList
 from jupyter_wf.engine.hooks import Hook
-from jupyter_wf.engine.mapping import map_calls
 from jupyter_wf.engine.options import TaskOptions
 from jupyter_wf.engine.recording import RECORDING
-from jupyter_wf.engine.submit import submit
 
 if TYPE_CHECKING:
     from jupyter_wf.engine.background import BackgroundFuture
@@ -76,6 +74,9 @@ class Task(Decorated, Generic[P, R]):
         """
         if RECORDING.get() is not None:
             return self._record(args, {**kwargs, "wait_for": wait_for}, "submit")  # type: ignore[no-any-return]
+        # Only what is submitted needs it.
+        from jupyter_wf.engine.submit import submit
+
         return_state = kwargs.pop("return_state", False)
         future: RunFuture[Any] = submit(self.callee, args, kwargs, wait_for=wait_for or ())
         if return_state:
@@ -92,6 +93,9 @@ class Task(Decorated, Generic[P, R]):
         """
         if RECORDING.get() is not None:
             return self._record(args, {**kwargs, "wait_for": wait_for}, "map")  # type: ignore[no-any-return]
+        # Only what is mapped needs it.
+        from jupyter_wf.engine.mapping import map_calls
+
         return_state = kwargs.pop("return_state", False)
         futures = map_calls(self.callee, args, kwargs, wait_for=wait_for or ())
         if return_state:

@@ -29,10 +29,11 @@ from typing import Any
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.models import StoredResult
+from jupyter_wf.engine.context import TRANSACTION
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.recording import RECORDING
 from jupyter_wf.engine.runtime import current_runtime
-from jupyter_wf.engine.staging import TRANSACTION, CommitMode, IsolationLevel, Staging, TransactionState
+from jupyter_wf.engine.staging import CommitMode, IsolationLevel, Staging, TransactionState
 from jupyter_wf.engine.transaction import BaseTransaction
 from jupyter_wf.results import ResultRecord, record_of
 from jupyter_wf.store.blobs import Payload

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from jupyter_wf.core.errors import ParameterError
 from jupyter_wf.core.triggers import make_trigger
@@ -19,8 +19,7 @@ _LONGEST_BACKOFF = 30 * 86_400.0
 _MOST_JITTER = 100.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """Retries and time-out of a run.
 
     ``retries`` is how many attempts may follow the first one. ``delays`` are the seconds before each of them; the last

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["HOME_VARIABLE", "PARENT_VARIABLE", "Settings"]
 
@@ -13,8 +13,7 @@ HOME_VARIABLE = "JUPYTER_WF_HOME"
 PARENT_VARIABLE = "JUPYTER_WF_PARENT_RUN"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Where the state lives and how the journal and its readers pace themselves.
 
     ``home`` is made with mode 0700. ``journal_interval`` is how long (seconds) the journal gathers before it commits.

@@ -17,8 +17,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.limits_async import tag_slots_async
-from jupyter_wf.engine.transaction import around_run
-from jupyter_wf.engine.work import around, completed
+from jupyter_wf.engine.work import around, around_run, completed
 
 __all__ = ["iterate_async"]
 

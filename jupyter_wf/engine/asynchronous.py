@@ -21,11 +21,11 @@ from jupyter_wf.engine.hooks import call_hooks
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.pausing_async import hold_back_async
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.transaction import around_run
 from jupyter_wf.engine.work import (
     GRACE,
     ORDERLY,
     around,
+    around_run,
     cancel_children,
     cancel_waiting,
     completed,

@@ -22,11 +22,9 @@ from jupyter_wf.engine.drivers import drive, settle
 from jupyter_wf.engine.handover import keep_arguments, log_lines, whereabouts
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.interrupts import Interruption
-from jupyter_wf.engine.pausing import hold_back
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
-from jupyter_wf.engine.transaction import around_run
-from jupyter_wf.engine.work import around, completed, make_work, stop_children
+from jupyter_wf.engine.work import around, around_run, completed, make_work, stop_children
 
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier
@@ -166,6 +164,24 @@ def _nothing() -> Life:
     yield from ()
 
 
+def _join(callee: Callee, parent: LiveRun) -> tuple[int, Earlier | None]:
+    """Return how many calls of the same the parent has made before, and what its last attempt left of this one.
+
+    Waits while the parent is held.
+    """
+    if parent.resume is not None:
+        # Who holds it has loaded this.
+        from jupyter_wf.engine.pausing import hold_back
+
+        hold_back(parent)
+    if parent.depth % STEP == STEP - 1:
+        make_room(parent.depth)
+    key, family = callee.key, parent.family
+    number = family.call_numbers.get(key, 0)
+    family.call_numbers[key] = number + 1
+    return number, family.earlier.pop((key, number), None) if family.earlier else None
+
+
 def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     callee, upstream = invocation.callee, invocation.upstream
     parent = CURRENT.get()
@@ -176,14 +192,7 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
     if parent is None and callee.kind == "flow":
         source = whereabouts(callee)
     elif parent is not None:
-        if parent.resume is not None:
-            hold_back(parent)
-        if parent.depth % STEP == STEP - 1:
-            make_room(parent.depth)
-        key, family = callee.key, parent.family
-        number = family.call_numbers.get(key, 0)
-        family.call_numbers[key] = number + 1
-        earlier = family.earlier.pop((key, number), None) if family.earlier else None
+        number, earlier = _join(callee, parent)
         if earlier is not None:
             # Only later attempts need it.
             from jupyter_wf.engine.resuming import reopened

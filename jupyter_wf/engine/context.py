@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["CURRENT", "ROOT_VARIABLE", "TAGS", "Ambient", "ambient_parent", "current_run", "set_ambient_parent"]
+if TYPE_CHECKING:
+    from jupyter_wf.engine.staging import Staging
+
+__all__ = [
+    "CURRENT",
+    "ROOT_VARIABLE",
+    "TAGS",
+    "TRANSACTION",
+    "Ambient",
+    "ambient_parent",
+    "current_run",
+    "set_ambient_parent",
+]
 
 #: In a runner's kernel: the id of the root of the run in `PARENT_VARIABLE`, where it is another one.
 ROOT_VARIABLE = "JUPYTER_WF_ROOT_RUN"
@@ -19,9 +31,11 @@ CURRENT: ContextVar[LiveRun | None] = ContextVar("jupyter_wf_run", default=None)
 #: What every run that begins here is tagged with, beside its own tags (see `jupyter_wf.context.tags`).
 TAGS: ContextVar[frozenset[str]] = ContextVar("jupyter_wf_tags", default=frozenset())
 
+#: The transaction that the calling code is in.
+TRANSACTION: ContextVar[Staging | None] = ContextVar("jupyter_wf_transaction", default=None)
 
-@dataclass(frozen=True, slots=True)
-class Ambient:
+
+class Ambient(NamedTuple):
     """A run of another process (a runner's notebook run) that this process's runs are children of."""
 
     run_id: str

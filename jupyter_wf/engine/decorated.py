@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
-from jupyter_wf.engine.callee import Callee, bound
+from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.hooks import Hook, Hooks
 from jupyter_wf.engine.options import bound_signature, check_names, make_callee
 from jupyter_wf.engine.recording import RECORDING
@@ -47,7 +46,7 @@ class Decorated:
         self._template = None
         if isinstance(fn, (classmethod, staticmethod)):
             fn = fn.__func__
-        callee = replace(make_callee(fn, self.kind, options), owner=self)
+        callee = make_callee(fn, self.kind, options)._replace(owner=self)
         self.fn = fn
         self.callee = callee
         self.name = callee.name
@@ -77,11 +76,11 @@ class Decorated:
         callee = self.callee
         fn = self.fn.__get__(instance)
         if self._template is None or self._template[0] is not callee:
-            self._template = callee, replace(callee, **bound_signature(fn))
+            self._template = callee, callee._replace(**bound_signature(fn))
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.__dict__["__wrapped__"] = twin.fn = twin._given = fn
-        twin.callee = bound(self._template[1], fn, twin)
+        twin.callee = self._template[1]._replace(fn=fn, owner=twin)
         twin._template = None
         return twin
 
@@ -126,7 +125,7 @@ class Decorated:
         changed: dict[str, Any] = {which: hooks}
         if which == "transactional":
             changed["quiet"] = False
-        self.callee = replace(self.callee, **changed)
+        self.callee = self.callee._replace(**changed)
         self._options = {**self._options, name: hooks.lists[name]}
         return hook
 

@@ -16,11 +16,10 @@ from jupyter_wf.core.errors import InvalidTransition, TaskTimeout
 from jupyter_wf.core.lifecycle import Life, describe
 from jupyter_wf.core.signals import Signal
 from jupyter_wf.core.states import State, StateType
-from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.engine.context import CURRENT, TRANSACTION
 from jupyter_wf.engine.hooks import awaited, call_hooks, finish
 from jupyter_wf.engine.interrupts import Abandoned, Interruption, Target
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.staging import TRANSACTION
 from jupyter_wf.engine.tracebacks import without_own_frames
 
 __all__ = [

@@ -17,8 +17,7 @@ from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.drivers import carry_out, is_cancellation, raised, settle, stopped, time_out
 from jupyter_wf.engine.interrupts import Interruption, Target
 from jupyter_wf.engine.limits import tag_slots
-from jupyter_wf.engine.transaction import around_run
-from jupyter_wf.engine.work import Ending, around, completed, states_of
+from jupyter_wf.engine.work import Ending, around, around_run, completed, states_of
 
 __all__ = ["iterate"]
 

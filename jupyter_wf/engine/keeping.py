@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jupyter_wf.core.errors import MissingResult
-from jupyter_wf.core.events import Kept, ResultStored
+from jupyter_wf.core.events import Entry, Kept, ResultStored
 from jupyter_wf.core.states import LazyValue
+from jupyter_wf.engine.context import TRANSACTION
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.sources import code_of
-from jupyter_wf.engine.staging import write
 from jupyter_wf.store.blobs import Payload
 
-__all__ = ["READY", "Keeping", "look_up"]
+__all__ = ["READY", "Keeping", "look_up", "write"]
 
 #: By run id: values that were just stored under a cache key, and need not be pickled again.
 READY: dict[str, Payload] = {}
@@ -99,3 +99,10 @@ class Keeping:
 def look_up(live: LiveRun, kept: tuple[str, bytes]) -> Any:
     """Return a stored value. Raises `MissingResult` where it can't be read."""
     return live.runtime.blobs.load(Payload(*kept))
+
+
+def write(live: LiveRun, entry: Entry) -> None:
+    """Write a record about a run: when the transaction around commits, if there is one."""
+    transaction = TRANSACTION.get()
+    if transaction is None or not transaction.hold(live.runtime, entry):
+        live.runtime.journal.append(entry)

@@ -25,10 +25,10 @@ from jupyter_wf.engine.callee import Callee, bind
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.fingerprints import Unhashable, explain, inputs_of
 from jupyter_wf.engine.host import Host
-from jupyter_wf.engine.keeping import READY
+from jupyter_wf.engine.keeping import READY, write
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import current_runtime
-from jupyter_wf.engine.staging import IsolationLevel, waiting_result, write
+from jupyter_wf.engine.staging import IsolationLevel, waiting_result
 from jupyter_wf.store.blobs import Payload
 
 __all__ = ["REFRESH_VARIABLE", "StoredResults", "explain_call", "make_results"]

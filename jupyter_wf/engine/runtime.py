@@ -29,7 +29,6 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
 from jupyter_wf.engine.tracebacks import show_user_frames_first
 from jupyter_wf.executors.base import Executor
-from jupyter_wf.executors.registry import make_executor
 from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.blobs import Blobs
 from jupyter_wf.store.processes import this_process
@@ -110,6 +109,9 @@ class Runtime:
         if self._executor is None:
             with self._lock:
                 if self._executor is None:
+                    # Only those who submit tasks pay for the import.
+                    from jupyter_wf.executors.registry import make_executor
+
                     executor = make_executor("thread", self.settings.threads)
                     executor.start(self._exit)
                     self._executor = executor

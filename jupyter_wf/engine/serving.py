@@ -291,7 +291,7 @@ def _whole(callee: Callee) -> Callee:
     if not callee.yields:
         return callee
     fn = partial(_listed_async if callee.is_async else _listed, callee.fn)
-    return replace(callee, yields=False, fn=fn)
+    return callee._replace(yields=False, fn=fn)
 
 
 def _listed(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:

@@ -12,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Generator, Iterable
-from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 
@@ -21,20 +20,19 @@ from jupyter_wf.core.errors import InvalidRequest, ParameterError
 from jupyter_wf.core.events import Entry, Kept, ResultStored, RunKept
 from jupyter_wf.core.ids import new_id
 from jupyter_wf.core.lifecycle import describe
+from jupyter_wf.engine.context import TRANSACTION
 from jupyter_wf.engine.hooks import Hook, awaited
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.runs import LiveRun
 
 __all__ = [
     "ENDED",
-    "TRANSACTION",
     "CommitMode",
     "IsolationLevel",
     "Staging",
     "Steps",
     "TransactionState",
     "waiting_result",
-    "write",
 ]
 
 _log = logging.getLogger("jupyter_wf.transactions")
@@ -70,9 +68,6 @@ class TransactionState(StrEnum):
 
 
 ENDED = (TransactionState.COMMITTED, TransactionState.ROLLED_BACK)
-
-#: The transaction that the calling code is in.
-TRANSACTION: ContextVar[Staging | None] = ContextVar("jupyter_wf_transaction", default=None)
 
 
 class Staging:
@@ -323,13 +318,6 @@ def waiting_result(key: str) -> ResultStored | None:
             return found
         around = around.get_parent()
     return None
-
-
-def write(live: LiveRun, entry: Entry) -> None:
-    """Write a record about a run: when the transaction around commits, if there is one."""
-    transaction = TRANSACTION.get()
-    if transaction is None or not transaction.hold(live.runtime, entry):
-        live.runtime.journal.append(entry)
 
 
 def _member(kind: type[StrEnum], option: str, value: str | None) -> Any:

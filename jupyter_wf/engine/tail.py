@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.engine.host import Host
-from jupyter_wf.engine.pausing import pause_on_request
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.store.base import Store
 
@@ -149,6 +148,9 @@ class RequestWatcher:
             live.cancel("cancelled on request")
             return "cancelling"
         if request.kind == "pause":
+            # Few runs are.
+            from jupyter_wf.engine.pausing import pause_on_request
+
             return pause_on_request(live)
         if request.kind == "resume":
             resume = live.resume

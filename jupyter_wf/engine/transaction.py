@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 from jupyter_wf.core.effects import Enter
 from jupyter_wf.core.events import Kept
 from jupyter_wf.core.signals import SkipRun, StopFlow
-from jupyter_wf.engine.context import CURRENT
+from jupyter_wf.engine.context import CURRENT, TRANSACTION
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.engine.staging import ENDED, TRANSACTION, CommitMode, IsolationLevel, Staging, Steps, TransactionState
+from jupyter_wf.engine.staging import ENDED, CommitMode, IsolationLevel, Staging, Steps, TransactionState
 
 if TYPE_CHECKING:
     from jupyter_wf.engine.limits import Lease
 
-__all__ = ["BaseTransaction", "RunTransaction", "around_run"]
+__all__ = ["BaseTransaction", "RunTransaction"]
 
 #: A lock on a key is a lease of this name, which has no limit.
 _LOCK_PREFIX = "transaction:"
@@ -212,11 +211,11 @@ class RunTransaction(BaseTransaction):
 
     spreads = False
 
-    def __init__(self, live: LiveRun, key: str | None, isolation_level: IsolationLevel | None, ran: bool) -> None:
-        super().__init__(key, isolation_level=isolation_level)
+    def __init__(self, live: LiveRun, key: str | None, serial: bool, ran: bool) -> None:
+        super().__init__(key, isolation_level=IsolationLevel.SERIALIZABLE if serial else None)
         self._run = live
         # Where only the transaction around is serialized, that one's key is locked.
-        self._serial = isolation_level is IsolationLevel.SERIALIZABLE
+        self._serial = serial
         self._ran = ran
 
     @property
@@ -243,18 +242,3 @@ class RunTransaction(BaseTransaction):
         if hooks is not None and self._ran and not self._failed(error):
             self.stage(None, hooks.lists.get("on_rollback", ()), hooks.lists.get("on_commit", ()))
         return (yield from super()._leaving(error))
-
-
-_NO_TRANSACTION = nullcontext()
-
-
-def around_run(live: LiveRun, key: str | None, *, ran: bool = False) -> Any:
-    """Return the transaction of a run, for ``with`` and ``async with``: nothing where its task needs none.
-
-    ``key`` is its cache key, if it has one; ``ran`` tells that the run has been executed already.
-    """
-    callee = live.callee
-    serial = key is not None and callee.results is not None and callee.results.serial
-    if callee.transactional is None and not serial:
-        return _NO_TRANSACTION
-    return RunTransaction(live, key, IsolationLevel.SERIALIZABLE if serial else None, ran)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "ORDERLY",
     "Ending",
     "around",
+    "around_run",
     "cancel_children",
     "cancel_waiting",
     "completed",
@@ -40,6 +41,7 @@ __all__ = [
 GRACE = 0.4
 #: What ends the work of a run without stopping what is below it: a failure, or there is no more to be done.
 ORDERLY = (Exception, StopFlow, GeneratorExit)
+_NO_TRANSACTION = nullcontext()
 _DONE = State(type=StateType.COMPLETED, name="Completed", data=None)
 
 
@@ -59,6 +61,21 @@ def around(live: LiveRun, callee: Callee) -> Iterator[None]:
     finally:
         if deadline is not None:
             live.runtime.deadlines.drop(deadline)
+
+
+def around_run(live: LiveRun, key: str | None, *, ran: bool = False) -> Any:
+    """Return the transaction of a run, for ``with`` and ``async with``: nothing where its task needs none.
+
+    ``key`` is its cache key, if it has one; ``ran`` tells that the run has been executed already.
+    """
+    callee = live.callee
+    serial = key is not None and callee.results is not None and callee.results.serial
+    if callee.transactional is None and not serial:
+        return _NO_TRANSACTION
+    # Most tasks have no hooks of transactions.
+    from jupyter_wf.engine.transaction import RunTransaction
+
+    return RunTransaction(live, key, serial, ran)
 
 
 def completed(live: LiveRun, callee: Callee) -> None:
