@@ -170,6 +170,8 @@ class NotebookRunner:
             where = {"cell": step.index, "cell_id": step.cell_id}
             run = live.runtime.begin("cell", step.name, parent=live, source=where)
             _begin(run)
+            # The cell's code may ask at once which run it is part of.
+            await asyncio.to_thread(live.runtime.journal.flush)
         context = {
             "run_id": run.id if run else None,
             "flow_run_id": live.id,

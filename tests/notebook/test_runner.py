@@ -229,3 +229,11 @@ def test_messages_updated_and_cleared_displays_are_kept_as_a_front_end_would(ben
     )
     assert printed(bench.cells[0]) == "kept\n"
     assert printed(bench.cells[1]) == "'two'text\n"
+
+
+def test_a_cell_finds_the_run_that_it_is_part_of_at_once(bench: Bench) -> None:
+    ask = "runtime.flow_run.flow_name"
+    run = bench.run("from jupyter_wf import runtime\n%load_ext jupyter_wf", *[ask] * 20)
+    assert run.state.type is StateType.COMPLETED, run.state.message
+    shown = [output["data"]["text/plain"] for cell in bench.cells for output in cell["outputs"]]
+    assert shown == [["'n'"]] * 20
