@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["HOME_VARIABLE", "PARENT_VARIABLE", "Settings"]
+__all__ = ["EXTRA_LOGGERS_VARIABLE", "HOME_VARIABLE", "PARENT_VARIABLE", "Settings"]
 
+#: Names of further loggers, separated by commas, whose records go to the run that they are made in.
+EXTRA_LOGGERS_VARIABLE = "JUPYTER_WF_LOGGING_EXTRA_LOGGERS"
 #: The folder of the state file, runs and results.
 HOME_VARIABLE = "JUPYTER_WF_HOME"
 #: In a runner's kernel: the id of the flow run that the kernel's tasks belong to.

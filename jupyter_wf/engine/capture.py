@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_wf.core.errors import InvalidRequest, MissingContextError
 from jupyter_wf.core.events import LogWritten
 from jupyter_wf.core.secrets import mask
+from jupyter_wf.core.settings import EXTRA_LOGGERS_VARIABLE
 from jupyter_wf.engine.context import CURRENT
 from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.loglines import SILENCE, cut, least_level, level_number, show
-from jupyter_wf.engine.prints import printing
 from jupyter_wf.engine.recording import RECORDING
 from jupyter_wf.engine.runs import LiveRun
 
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
     from jupyter_wf.core.models import Run, RunKind
 
 __all__ = [
-    "EXTRA_LOGGERS_VARIABLE",
     "ForeignRun",
     "RunLogHandler",
     "RunLogger",
     "include_loggers",
-    "printing",
     "run_logger",
 ]
-
-#: Names of further loggers, separated by commas, whose records go to the run that they are made in.
-EXTRA_LOGGERS_VARIABLE = "JUPYTER_WF_LOGGING_EXTRA_LOGGERS"
 
 _WRITTEN = "_jupyter_wf_written"
 _FLOW_LOGGER = logging.getLogger("jupyter_wf.flow_runs")

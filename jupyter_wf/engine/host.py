@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.interrupts import Deadlines
-from jupyter_wf.executors.base import Executor
 from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from jupyter_wf.core.processes import ProcessInfo
     from jupyter_wf.engine.runs import LiveRun
+    from jupyter_wf.executors.base import Executor
 
 __all__ = ["Host"]
 

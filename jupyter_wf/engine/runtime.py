@@ -19,7 +19,7 @@ from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.events import RunCreated
 from jupyter_wf.core.ids import new_id, run_name
 from jupyter_wf.core.parameters import to_json
-from jupyter_wf.core.settings import HOME_VARIABLE, Settings
+from jupyter_wf.core.settings import EXTRA_LOGGERS_VARIABLE, HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.bus import Roots
 from jupyter_wf.engine.context import ambient_parent
@@ -28,7 +28,6 @@ from jupyter_wf.engine.interrupts import Deadlines, look_at_handler
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tail import RequestWatcher
 from jupyter_wf.engine.tracebacks import show_user_frames_first
-from jupyter_wf.executors.base import Executor
 from jupyter_wf.store.base import Journal, Store
 from jupyter_wf.store.blobs import Blobs
 from jupyter_wf.store.processes import this_process
@@ -37,6 +36,7 @@ from jupyter_wf.store.sqlite import open_store
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Run, RunKind
     from jupyter_wf.core.processes import ProcessInfo
+    from jupyter_wf.executors.base import Executor
 
 __all__ = ["Runtime", "current_runtime", "load_settings", "set_runtime"]
 
@@ -87,6 +87,10 @@ class Runtime:
 
         Raises `StoreError` where the state file can't be used.
         """
+        if os.environ.get(EXTRA_LOGGERS_VARIABLE):
+            # It has what the variable names written to the runs.
+            import jupyter_wf.engine.capture  # noqa: F401
+
         return cls(settings, open_store(settings), this_process(role))
 
     @property

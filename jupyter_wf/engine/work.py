@@ -12,7 +12,6 @@ from jupyter_wf.core.lifecycle import describe
 from jupyter_wf.core.signals import StopFlow, SuspendRun
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.callee import Callee
-from jupyter_wf.engine.capture import printing
 from jupyter_wf.engine.drivers import late
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.runs import LiveRun
@@ -54,6 +53,9 @@ def around(live: LiveRun, callee: Callee) -> Iterator[None]:
         live.log_prints = False
     try:
         if callee.log_prints:
+            # Only those who ask for it need it.
+            from jupyter_wf.engine.prints import printing
+
             with printing(live):
                 yield
         else:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from jupyter_wf.core.events import Entry
-from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
+    from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 
 __all__ = ["Committed", "Journal", "Store"]
 

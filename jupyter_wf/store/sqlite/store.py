@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.base import Store
-from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
@@ -17,6 +16,7 @@ from jupyter_wf.store.sqlite.requests import Requests
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
+    from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
     from jupyter_wf.store.sqlite.owners import Owners
     from jupyter_wf.store.sqlite.results import ResultReader
     from jupyter_wf.store.sqlite.runs import RunReader
