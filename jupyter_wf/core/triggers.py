@@ -69,6 +69,7 @@ _RULES: dict[str, Callable[[_Tally], Ready]] = {
     "always": lambda tally: Ready.CALL,
 }
 TRIGGERS = tuple(_RULES)
+_UPSTREAM = "upstream task run"
 
 
 def make_trigger(rule: object) -> str:
@@ -78,6 +79,14 @@ def make_trigger(rule: object) -> str:
     if not isinstance(rule, str) or rule not in _RULES:
         raise ParameterError("trigger", f"{rule!r:.80} is none of {', '.join(_RULES)}")
     return str(rule)
+
+
+def _reason(name: str, state: State) -> str:
+    """Return why a run can't be called: what failed or was skipped first, however far up that is."""
+    told = (state.message or "").partition("\n")[0]
+    if told.startswith(_UPSTREAM):
+        return told
+    return f"{_UPSTREAM} {name!r} is {state.name}{': ' if told else ''}{told}"
 
 
 def decide(rule: str, upstream: Sequence[tuple[str, State]]) -> Verdict:
@@ -92,5 +101,5 @@ def decide(rule: str, upstream: Sequence[tuple[str, State]]) -> Verdict:
     for name, state in upstream:
         is_cause = not state.is_completed() if ready is Ready.NOT_READY else state.name == "Skipped"
         if is_cause:
-            return Verdict(ready, f"upstream task run {name!r} is {state.name}")
+            return Verdict(ready, _reason(name, state))
     return Verdict(ready, f"the trigger {rule!r} does not hold: no run before it did not complete")

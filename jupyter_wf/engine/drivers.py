@@ -19,6 +19,7 @@ from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.context import CURRENT, TRANSACTION
 from jupyter_wf.engine.hooks import awaited, call_hooks, finish
 from jupyter_wf.engine.interrupts import Abandoned, Interruption, Target
+from jupyter_wf.engine.loglines import tell
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.tracebacks import without_own_frames
 
@@ -136,7 +137,7 @@ def enter(live: LiveRun, effect: Enter) -> bool:
             live.last_error = outcome.error
             if error is not None:
                 level = logging.WARNING if effect.type is StateType.SCHEDULED else logging.ERROR
-                live.log(level, effect.message or effect.name)
+                tell(live, level, effect.message or effect.name)
             live.set_state(effect.type, effect.name, effect.message, error=error, data=outcome.error)
     except InvalidTransition:
         if live.is_open:

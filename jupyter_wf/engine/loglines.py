@@ -8,10 +8,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from jupyter_wf.core.errors import InvalidRequest
 
-__all__ = ["LEVEL_VARIABLE", "SILENCE", "cut", "least_level", "level_number", "show"]
+if TYPE_CHECKING:
+    from jupyter_wf.engine.runs import LiveRun
+
+__all__ = ["LEVEL_VARIABLE", "SILENCE", "cut", "least_level", "level_number", "show", "tell"]
 
 #: The lowest level that run loggers take: a name or a number of the standard library's logging; INFO when not set.
 LEVEL_VARIABLE = "JUPYTER_WF_LOGGING_LEVEL"
@@ -94,3 +98,10 @@ def show(label: str, level: int, text: str) -> None:
         # The line is in the store already; a terminal that is gone is no reason to say more.
         with suppress(OSError, ValueError):
             stream.write(f"{_clock.text()} | {logging.getLevelName(level):<7} | {label} - {text}\n")
+
+
+def tell(live: LiveRun, level: int, text: str) -> None:
+    """Write what the engine has to say of a run to its log; show it in a program that has not set logging up."""
+    live.log(level, text)
+    if live.runtime.process.role == "python" and not logging.getLogger().handlers:
+        show(f"{live.kind.capitalize()} run {live.name!r}", level, text)

@@ -6,6 +6,7 @@ Each program is interrupted in an interpreter of its own, which runs this file.
 from __future__ import annotations
 
 import builtins
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,4 +169,6 @@ def _interrupted(call: Callable[[], Any], interrupt: Interrupt) -> bool:
 
 
 if __name__ == "__main__":
+    # What the engine says of failures is not looked at here: stderr is to show nothing else.
+    logging.getLogger().addHandler(logging.NullHandler())
     print(interrupt_everywhere(PROGRAMS[sys.argv[1]], step=8))
