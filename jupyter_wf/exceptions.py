@@ -26,6 +26,7 @@ from jupyter_wf.core.errors import (
     MappingMissingIterable,
     MissingContextError,
     MissingResult,
+    ParameterBindError,
     ParameterError,
     ParameterTypeError,
     PauseError,
@@ -83,6 +84,3 @@ __all__ = [
     "VariableExists",
     "VisualizationUnsupportedError",
 ]
-
-#: Prefect's name for arguments that do not fit a function.
-ParameterBindError = ParameterError

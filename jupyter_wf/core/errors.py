@@ -27,6 +27,7 @@ __all__ = [
     "MappingMissingIterable",
     "MissingContextError",
     "MissingResult",
+    "ParameterBindError",
     "ParameterError",
     "ParameterTypeError",
     "PauseError",
@@ -112,6 +113,15 @@ class ParameterError(JupyterWfError, TypeError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"parameter {name!r}: {reason}")
         self.name = name
+        self.reason = reason
+
+
+class ParameterBindError(ParameterError):
+    """The arguments of a call do not fit the parameters of its task or flow."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        Exception.__init__(self, f"{what}: {reason}")
+        self.name = what
         self.reason = reason
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jupyter_wf.core.errors import ParameterError
+from jupyter_wf.core.errors import ParameterBindError, ParameterError
 from jupyter_wf.core.policy import Policy
 from jupyter_wf.engine.hooks import Hooks
 from jupyter_wf.engine.keeping import Keeping
@@ -78,7 +78,7 @@ def bind(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> di
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise ParameterError(callee.name, f"{error}; it is {callee.name}{signature}") from None
+        raise ParameterBindError(f"{callee.kind} {callee.name!r}", f"{error}; it is {callee.name}{signature}") from None
     if callee.kind == "flow":
         bound.apply_defaults()
     return dict(bound.arguments)

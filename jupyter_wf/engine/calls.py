@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "hand_out_state", "perform"]
 
+#: logging.INFO, which a plain import does not load.
+_INFO = 20
 _NO_LINES: Sequence[str] = ()
 
 
@@ -293,6 +295,10 @@ def _run_again(invocation: Invocation) -> None:
 def end_of_root(live: LiveRun, again: Callable[[], Any] | None) -> None:
     """The barrier: what the caller is about to see is committed. A run that did not complete may be tried again."""
     live.rerun = None if live.state.is_completed() else again
+    if live.attempt > 1 and live.has_family and live.family.restored:
+        many = len(live.family.restored)
+        what = "1 run that had" if many == 1 else f"{many:,} runs that had"
+        live.log(_INFO, f"attempt {live.attempt} took over {what} completed before")
     live.runtime.journal.flush()
 
 

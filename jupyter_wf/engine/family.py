@@ -18,21 +18,24 @@ class Family:
 
     ``children`` are the open ones by id, ``submitted`` the futures of those that were submitted. ``call_numbers`` count
     the calls of each task or flow by name. ``earlier`` holds what the attempts before left, by name and call number;
-    ``teardowns`` are the tasks, with arguments, to be called when the run's work has ended, the last one first.
+    ``restored`` are the ids of those that this attempt has taken over. ``teardowns`` are the tasks, with arguments, to
+    be called when the run's work has ended, the last one first.
     """
 
-    __slots__ = ("call_numbers", "children", "earlier", "submitted", "teardowns")
+    __slots__ = ("call_numbers", "children", "earlier", "restored", "submitted", "teardowns")
 
     def __init__(self) -> None:
         self.children: dict[str, LiveRun] = {}
         self.submitted: dict[str, Any] = {}
         self.call_numbers: dict[str, int] = {}
         self.earlier: dict[tuple[str, int], Earlier] = {}
+        self.restored: list[str] = []
         self.teardowns: list[tuple[Any, tuple[Any, ...]]] = []
 
     def begin_again(self) -> None:
         """Count the calls anew: a next attempt begins."""
         self.call_numbers.clear()
+        self.restored.clear()
         self.teardowns.clear()
 
     def in_stopping_order(self) -> list[LiveRun]:

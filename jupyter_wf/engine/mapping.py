@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jupyter_wf.core.errors import MappingLengthMismatch, MappingMissingIterable, ParameterError
+from jupyter_wf.core.errors import MappingLengthMismatch, MappingMissingIterable
 from jupyter_wf.engine.annotations import Annotation, allow_failure, quote, unmapped
-from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.callee import Callee, bind
 from jupyter_wf.engine.futures import RunFuture, RunFutureList
 from jupyter_wf.engine.submit import submit
 
@@ -50,11 +50,7 @@ def map_calls(
 
 
 def _by_name(callee: Callee, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[str | int], list[Any]]:
-    if callee.signature is not None:
-        try:
-            callee.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise ParameterError(callee.name, f"{error}; it is {callee.name}{callee.signature}") from None
+    bind(callee, args, kwargs)
     plain = [p for p in (callee.signature.parameters.values() if callee.signature else ()) if p.kind in _PLAIN]
     names: list[str | int] = [plain[i].name if i < len(plain) else i for i in range(len(args))]
     return [*names, *kwargs], [*args, *kwargs.values()]

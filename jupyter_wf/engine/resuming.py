@@ -105,6 +105,8 @@ def restored(live: LiveRun, callee: Callee, earlier: Earlier) -> bool:
             why = str(error)
         else:
             live.state = replace(live.state, data=value)
+            if live.parent is not None:
+                live.parent.family.restored.append(live.id)
             return True
     else:
         why = explain(earlier.code, before, callee.keeping.code, now)

@@ -11,7 +11,7 @@ import pytest
 
 from jupyter_wf import flow, skip, task
 from jupyter_wf.core.models import Run
-from jupyter_wf.engine.runtime import Runtime
+from jupyter_wf.engine.runtime import Runtime, current_runtime
 from jupyter_wf.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 
 Runs = Callable[[], list[Run]]
@@ -63,6 +63,8 @@ def test_calls_submits_and_maps_are_restored(runner: Any, runs: Runs) -> None:
     assert len(every) == 5, "no run is made twice"
     assert [run.attempt for run in every] == [2, 1, 1, 1, 1]
     assert {run.state.name for run in every} == {"Completed"}
+    lines = [line.message for line in current_runtime().store.logs(every[0].id, tree=False)]
+    assert lines[-1] == "attempt 2 took over 4 runs that had completed before"
 
 
 def test_tasks_of_worker_processes_are_restored(runs: Runs, tmp_path: Any) -> None:
