@@ -34,22 +34,25 @@ class PlainView:
             type_ = event.payload.get("type")
             if event.kind == "state" and type_ != StateType.PENDING:
                 self._shown_end |= run.id == board.root_id and type_ in _ENDS
-                self._line(event.at, str(event.payload.get("name")), run, str(event.payload.get("message") or ""))
+                message = str(event.payload.get("message") or "")
+                # The board may be ahead of the event, in a later attempt.
+                attempt = int(event.payload.get("attempt") or run.attempt)
+                self._line(event.at, str(event.payload.get("name")), run, message, attempt)
 
     def stop(self, board: Board) -> None:
         """Write how the root ended where no event said so: its process is dead."""
         root = board.root
         if root is not None and root.state.is_closed() and not self._shown_end:
-            self._line(root.state.at, root.state.name, root, root.state.message or "")
+            self._line(root.state.at, root.state.name, root, root.state.message or "", root.attempt)
 
-    def _line(self, at: float, name: str, run: Run, message: str) -> None:
+    def _line(self, at: float, name: str, run: Run, message: str, attempt: int) -> None:
         what = f"{label(run)} ({short_id(run.id)})" if run.parent_id is None else label(run)
         parts = [clock(at), f"{one_line(name):<10}", what]
         seconds = elapsed(run, at)
-        if run.state.name == name and run.state.is_final() and seconds is not None:
+        if run.state.name == name and run.state.is_final() and attempt == run.attempt and seconds is not None:
             parts.append(duration(seconds))
-        if run.attempt > 1:
-            parts.append(f"attempt {run.attempt}")
+        if attempt > 1:
+            parts.append(f"attempt {attempt}")
         if message:
             parts.append(one_line(message))
         # In one piece: a flow may print at the same time.
