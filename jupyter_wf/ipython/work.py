@@ -8,6 +8,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from jupyter_wf.engine.keeping import Unkept
 from jupyter_wf.flows import Flow
 from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.ipython.sources import CellSource
@@ -68,7 +69,11 @@ def make_work(
     function: Callable[[], Any] = piece.run_async if body.is_async else piece.run
     # A cell is one task, not one of many calls: its runs bear its name without a number.
     named = {"task_run_name": source.head.name} if kind == "task" else {}
-    return _wrap(kind, function, {**options, **named})
+    made = _wrap(kind, function, {**options, **named})
+    if kind == "task":
+        # What a cell computes are its names. The value of its last line, maybe a large table, is only displayed.
+        made.callee = made.callee._replace(keeping=Unkept(function))
+    return made
 
 
 def define(

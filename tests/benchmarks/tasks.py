@@ -1,8 +1,8 @@
 """What a task costs: ``make bench``, or ``python tests/benchmarks/tasks.py [--quick]``, prints the table.
 
-Each measurement runs in a process of its own on a new state folder, three times (large ones once); the median is shown.
-Every state is durable at the end, and beside the speed stands how many task runs the store holds afterwards: a fast
-engine that loses records is not fast. In the same minutes plain calls and SQLite alone are measured, as the limits.
+Each measurement runs in a process of its own on a new state folder, several times; the median is shown. Every state is
+durable at the end, and beside the speed stands how many task runs the store holds afterwards: a fast engine that loses
+records is not fast. In the same minutes plain calls and SQLite alone are measured, as the limits.
 
 ``--keep NAME`` writes the figures to ``figures.json``: those of the last tag, which the last column compares with.
 """
@@ -26,12 +26,12 @@ FIGURES = HERE / "figures.json"
 
 #: Workload, number of tasks, times, the aim in µs a task.
 ROWS = (
-    ("sequence", 1_000, 3, 60),
+    ("sequence", 1_000, 7, 60),
     ("sequence", 100_000, 1, 60),
-    ("mapped", 1_000, 3, 100),
+    ("mapped", 1_000, 5, 100),
     ("mapped", 10_000, 3, 100),
-    ("gather", 1_000, 3, 80),
-    ("chain", 200, 3, 120),
+    ("gather", 1_000, 5, 80),
+    ("chain", 200, 5, 120),
     ("durable", 1_000, 3, None),
 )
 
@@ -80,7 +80,7 @@ class Table:
         self.figures: dict[str, float] = {}
         self._kept: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"figures": {}}
         name = self._kept.get("name", "-")
-        print(f"{'':24}{'measured':>12}{'aim':>10}{'peak MB':>9}{'recorded':>15}{'ratio to ' + name:>20}")
+        print(f"{'':24}{'measured':>12}{'aim':>10}{'peak MB':>9}{'recorded':>18}{'ratio to ' + name:>20}")
 
     def line(self, what: str, value: float, unit: str, aim: float | None = None, mb: str = "", told: str = "") -> None:
         """Print a line."""
@@ -88,7 +88,8 @@ class Table:
         before = self._kept["figures"].get(what)
         ratio = f"{value / before:.2f}" if before else "-"
         shown = "-" if aim is None else f"{aim:g} {unit}"
-        print(f"{what:24}{f'{value:.1f} {unit}':>12}{shown:>10}{mb:>9}{told:>15}{ratio:>20}", flush=True)
+        amount = f"{value:.{2 if value < 1 else 1}f} {unit}"
+        print(f"{what:24}{amount:>12}{shown:>10}{mb:>9}{told:>18}{ratio:>20}", flush=True)
 
 
 def main(quick: bool, keep: str | None) -> None:

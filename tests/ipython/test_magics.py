@@ -35,6 +35,14 @@ def test_a_semicolon_hides_the_value(ip: Any) -> None:
     assert ip.ok("%%task a\nimport asyncio\nawait asyncio.sleep(0, 3);") is None
 
 
+def test_the_value_of_a_cell_s_last_line_is_only_displayed(ip: Any) -> None:
+    assert ip.ok("%%task load\nrows = 'x' * 100_000\nrows") == "x" * 100_000
+    (run,) = ip.runs()
+    store = current_runtime().store
+    assert store.run_result(run.id) is None
+    assert not list(current_runtime().settings.results.glob("*/*"))
+
+
 def test_a_failure_leaves_the_namespace_alone(ip: Any) -> None:
     ip.ok("x = 1")
     result = ip.run("%%task bad\nx = 2\ny = 3\n1 / 0")
