@@ -87,7 +87,7 @@ def _let_go_on(runtime: Runtime, run: Run) -> None:
         if answer_to(runtime, asked.id, question["key"])[0]:
             continue
         if question["schema"] is not None:
-            why = "it waits for an input: give it with --input NAME=VALUE, in Python with resume_flow_run(run_id, run_input=…)"
+            why = "it waits for an input; give it: resume_flow_run(run_id, run_input=…), or --input NAME=VALUE"
             raise InputRefused(asked.id, why)
         keep_answer(runtime, asked.id, question["key"], None)
 
