@@ -92,7 +92,7 @@ class Flow(Decorated, Generic[P, R]):
             return _resumed(self.callee, flow_run_id, changed, return_state)
         with ExitStack() as stack:
             live = resume_run(with_executor(self.callee, stack), str(flow_run_id), changed)
-        return live.state if return_state else hand_out(live)
+        return hand_out_state(live) if return_state else hand_out(live)
 
 
 async def _resumed(callee: Callee, run_id: str, changed: dict[str, Any], return_state: bool) -> Any:
@@ -102,7 +102,7 @@ async def _resumed(callee: Callee, run_id: str, changed: dict[str, Any], return_
     __tracebackhide__ = True
     with ExitStack() as stack:
         live = await resume_async(with_executor(callee, stack), str(run_id), changed)
-    return live.state if return_state else hand_out(live)
+    return hand_out_state(live) if return_state else hand_out(live)
 
 
 async def _awaited(

@@ -64,6 +64,8 @@ async def iterate_async(
                         answer = await attempt.step(sent)
         async with around_run(live, None, ran=True):
             completed(live, callee)
+        if callee.policy.durable:
+            await asyncio.to_thread(live.runtime.journal.flush)
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)

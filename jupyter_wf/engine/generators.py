@@ -70,6 +70,8 @@ def iterate(
         # Not around the work: between the items the consumer's code would be in it.
         with around_run(live, None, ran=True):
             completed(live, callee)
+        if callee.policy.durable:
+            live.runtime.journal.flush()
     except BaseException as error:
         if invocation.begun:
             settle(invocation.live, error)

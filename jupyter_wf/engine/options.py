@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from jupyter_wf.engine.cache import CacheContext, CachePolicy
     from jupyter_wf.engine.results import StoredResults
 
-__all__ = ["NOT_GIVEN", "FlowOptions", "SharedOptions", "TaskOptions", "bound_signature", "check_names", "make_callee"]
-
-#: Where None is a value that an option may have.
-NOT_GIVEN: Any = inspect.Parameter.empty
+__all__ = ["FlowOptions", "SharedOptions", "TaskOptions", "bound_signature", "check_names", "make_callee"]
 
 _PLAIN = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

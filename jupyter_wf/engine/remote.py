@@ -21,6 +21,7 @@ from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.context import CURRENT, TAGS, set_ambient_parent
 from jupyter_wf.engine.prints import printing
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.work import Ending
 from jupyter_wf.executors.base import Call, Executor, Log
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteRun", "RunFacts", "Surroundings", "send"]
 
-#: How long (seconds) the submitted tasks of a call that was stopped have to stop too.
-_GRACE = 0.4
 _RUNNING = State(type=StateType.RUNNING, name="Running")
 
 
@@ -83,6 +82,7 @@ def send(executor: Executor, live: LiveRun, callee: Callee, /, *args: Any, **kwa
         _facts(live),
         bool(live.log_prints),
         live.persist,
+        callee.yields,
         live.runtime.process.role,
         str(live.runtime.settings.home),
         TAGS.get(),
@@ -100,12 +100,14 @@ def send(executor: Executor, live: LiveRun, callee: Callee, /, *args: Any, **kwa
 class Surroundings:
     """Makes a call where it is executed: what `Call.around` is for tasks.
 
-    ``run`` is whose call it is; ``role`` and ``home`` are those of the process that owns it.
+    ``run`` is whose call it is, ``yields`` tells that it is one of a generator function; ``role`` and ``home`` are
+    those of the process that owns it.
     """
 
     run: RunFacts
     log_prints: bool
     persist: bool
+    yields: bool
     role: str
     home: str
     tags: frozenset[str]
@@ -120,8 +122,10 @@ class Surroundings:
         set_ambient_parent(run.id, run.root_id)
         around, tags = CURRENT.set(run), TAGS.set(self.tags)
         try:
-            with printing(run) if self.log_prints else nullcontext():
-                return _called(run, fn, args, kwargs)
+            with printing(run) if self.log_prints else nullcontext(), Ending(run):
+                value = fn(*args, **kwargs)
+                # A generator can't be sent back: a submitted one's value is the list of what it yields.
+                return list(value) if self.yields else value
         finally:
             if host.opened:
                 run.close_children(StateType.CANCELLED)
@@ -129,32 +133,6 @@ class Surroundings:
             set_ambient_parent(None)
             TAGS.reset(tags)
             CURRENT.reset(around)
-
-
-def _called(run: RemoteRun, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    try:
-        value = fn(*args, **kwargs)
-        _wait_all(run)
-        return value
-    except Exception:
-        for future in list(run.submitted.values()):
-            if future.state.is_pending():
-                future.cancel()
-        _wait_all(run)
-        raise
-    except BaseException:
-        for child in list(run.children.values()):
-            child.cancel(f"{run.kind} run {run.name!r} was stopped")
-        for future in list(run.submitted.values()):
-            future.wait(_GRACE / max(1, len(run.submitted)))
-        raise
-
-
-def _wait_all(run: RemoteRun) -> None:
-    while run.submitted:
-        for future in list(run.submitted.values()):
-            future.wait()
-            run.submitted.pop(future.task_run_id, None)
 
 
 class _Process:

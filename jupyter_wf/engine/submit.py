@@ -1,4 +1,4 @@
-"""Submitted tasks: runs on a pool's threads (or in the portal's loop), started when their inputs are there."""
+"""Submitted tasks: runs on a pool's threads (or in an event loop of their own), started when their inputs are there."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from jupyter_wf import flow, runtime, skip, task
 from jupyter_wf.core.errors import TaskTimeout, UpstreamFailed
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.task_runners import ProcessPoolTaskRunner
 
 Runs = Callable[[], list[Run]]
 Story = Callable[[str], list[str]]
@@ -296,8 +297,9 @@ def test_between_the_items_the_consumer_is_not_part_of_the_task(runs: Runs) -> N
     assert sum(run.parent_id == generator.id for run in every) == 2
 
 
-def test_submitted_and_mapped_ones_give_lists() -> None:
-    @flow
+@pytest.mark.parametrize("runner", [None, ProcessPoolTaskRunner(1)])
+def test_submitted_and_mapped_ones_give_lists(runner: Any) -> None:
+    @flow(task_runner=runner)
     def main() -> Any:
         return count.submit(3).result(), count_async.submit(2).result(), count.map([1, 2]).result()
 
