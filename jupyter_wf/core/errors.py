@@ -11,6 +11,7 @@ __all__ = [
     "AmbiguousRunId",
     "ArtifactNotFound",
     "CancelledRun",
+    "CellLineError",
     "ConcurrencySlotAcquisitionError",
     "CrashedRun",
     "DatabaseDamaged",
@@ -338,6 +339,10 @@ class VisualizationUnsupportedError(FlowVisualizationError):
         )
         self.tasks = tuple(tasks)
         self.need = need
+
+
+class CellLineError(JupyterWfError):
+    """The first line of a ``%%task`` or ``%%flow`` cell is wrong; the message, one line, says what and why."""
 
 
 class StoreError(JupyterWfError):

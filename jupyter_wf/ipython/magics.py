@@ -1,4 +1,4 @@
-"""``%%task``, ``%%flow`` and ``%wf``."""
+"""``%%task`` and ``%%flow``."""
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
 # (IPython's own functions have no types)
@@ -11,16 +11,13 @@ from typing import Any
 from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from jupyter_wf.core.codec import encode_run
-from jupyter_wf.core.errors import JupyterWfError, ParameterError
-from jupyter_wf.core.models import RunFilter
-from jupyter_wf.ipython.heads import delays, non_negative_int, positive_seconds, split_head, state_type, tag_list
-from jupyter_wf.ipython.html import RunTable
+from jupyter_wf.core.errors import CellLineError, ParameterError
 from jupyter_wf.ipython.session import Session
 from jupyter_wf.ipython.work import Options
+from jupyter_wf.notebook.heads import delays, non_negative_int, positive_seconds, split_head, tag_list
 
 __all__ = ["WorkflowMagics"]
 
@@ -88,7 +85,10 @@ class WorkflowMagics(Magics):
         return self._run("flow", line, cell, _common(args))
 
     def _parse(self, method: _Method, kind: str, line: str) -> argparse.Namespace:
-        head = split_head(kind, line)
+        try:
+            head = split_head(kind, line)
+        except CellLineError as error:
+            raise UsageError(str(error)) from None
         args: argparse.Namespace = parse_argstring(method, f"{head.name} {head.options}")
         return args
 
@@ -96,47 +96,8 @@ class WorkflowMagics(Magics):
         silent = DisplayHook.semicolon_at_end_of_expression(cell)
         try:
             return self._session.run_cell(kind, line, cell, options, silent=silent)
-        except ParameterError as error:
+        except (CellLineError, ParameterError) as error:
             raise UsageError(str(error)) from None
-
-    @no_var_expand
-    @magic_arguments()
-    @argument("command", choices=("runs", "cancel", "retry", "widgets"), help="What to do.")
-    @argument("value", nargs="?", help="cancel, retry: a run's id or its beginning. widgets: on or off.")
-    @argument("--limit", type=non_negative_int, default=20, help="runs: how many of the newest runs to list.")
-    @argument("--state", type=state_type, help="runs: only those in this state, for instance FAILED.")
-    @line_magic
-    def wf(self, line: str) -> Any:
-        """Look at runs and steer them: ``%wf runs``, ``%wf cancel ID``, ``%wf retry ID``, ``%wf widgets on|off``."""
-        args = parse_argstring(self.wf, line)
-        try:
-            if args.command == "runs":
-                return self._runs(args)
-            if args.command == "widgets":
-                return self._widgets(args.value)
-            return self._ask(args.command, args.value)
-        except JupyterWfError as error:
-            raise UsageError(str(error)) from None
-
-    def _runs(self, args: argparse.Namespace) -> RunTable:
-        where = RunFilter(roots_only=True, states=(args.state,) if args.state else ())
-        self._session.runtime.journal.flush()
-        page = self._session.runtime.store.list_runs(where, limit=max(1, min(args.limit, 1000)))
-        return RunTable([encode_run(run) for run in page.items])
-
-    def _ask(self, kind: str, prefix: str | None) -> None:
-        if not prefix:
-            raise UsageError(f"%wf {kind} needs a run's id, or how it begins; %wf runs lists them")
-        store = self._session.runtime.store
-        self._session.runtime.journal.flush()
-        run = store.find_run(prefix)
-        store.request(run.id, "cancel" if kind == "cancel" else "retry")
-        print(f"asked to {kind} {run.name} ({run.id[:8]})")
-
-    def _widgets(self, value: str | None) -> None:
-        if value not in ("on", "off"):
-            raise UsageError("%wf widgets needs 'on' or 'off'")
-        self._session.board.enabled = value == "on"
 
 
 def _common(args: argparse.Namespace) -> Options:

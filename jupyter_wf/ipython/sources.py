@@ -6,11 +6,11 @@ import ast
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_wf.ipython.heads import Head, split_head
+from jupyter_wf.core.errors import CellLineError
 from jupyter_wf.notebook.cells import compile_body, compile_function, function_text
+from jupyter_wf.notebook.heads import Head, split_head
 from jupyter_wf.notebook.names import analyse_source
 
 __all__ = ["CellSource", "CellTransformer", "read_cell"]
@@ -34,7 +34,7 @@ class CellSource:
 def read_cell(shell: InteractiveShell, kind: str, line: str, body: str) -> CellSource:
     """Translate the magics of a cell's body and make its text.
 
-    Raises `UsageError` for the first line, and `SyntaxError` for the body, with ``text`` of the error's cell in
+    Raises `CellLineError` for the first line, and `SyntaxError` for the body, with ``text`` of the error's cell in
     its attribute ``print_file_and_line`` left as Python sets it.
     """
     head = split_head(kind, line)
@@ -85,7 +85,7 @@ class CellTransformer:
         kind, line, body = _arguments(text)
         try:
             source = self.read(kind, line, body)
-        except UsageError:
+        except CellLineError:
             return lines
         except SyntaxError:
             return self._broken(kind, line, body) or lines

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from IPython.core.error import UsageError
-
-from jupyter_wf.ipython.heads import Head, split_head
+from jupyter_wf.core.errors import CellLineError
+from jupyter_wf.notebook.heads import Head, split_head
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def test_heads(line: str, head: Head) -> None:
     ],
 )
 def test_bad_heads_are_one_line(line: str, message: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(CellLineError) as caught:
         split_head("task", line)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

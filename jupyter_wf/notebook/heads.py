@@ -9,13 +9,13 @@ import math
 import re
 from dataclasses import dataclass
 
-from IPython.core.error import UsageError
-
+from jupyter_wf.core.errors import CellLineError
 from jupyter_wf.core.states import StateType
 
-__all__ = ["Head", "delays", "non_negative_int", "positive_seconds", "split_head", "state_type", "tag_list"]
+__all__ = ["NAME", "Head", "delays", "non_negative_int", "positive_seconds", "split_head", "state_type", "tag_list"]
 
-_NAME = re.compile(r"[^\W\d][\w.-]*")
+#: What a task or flow without parameters may be called.
+NAME = re.compile(r"[^\W\d][\w.-]*")
 _RESULT = re.compile(r"\s*->\s*(\S*)")
 
 
@@ -41,38 +41,40 @@ class Head:
 def split_head(kind: str, line: str) -> Head:
     """Take the line of a cell magic apart. ``kind`` is ``task`` or ``flow``, for messages.
 
-    Raises `UsageError`, whose text is one line, for a missing or bad name, parameter list or result name.
+    Raises `CellLineError`, whose text is one line, for a missing or bad name, parameter list or result name.
     """
     line = line.strip()
     name = re.match(r"[^\s(]*", line)
     called = name.group() if name else ""
     if not called or called.startswith("-"):
-        raise UsageError(f"%%{kind} needs a name first: %%{kind} NAME [options], or %%{kind} NAME(parameters) [-> out]")
+        raise CellLineError(
+            f"%%{kind} needs a name first: %%{kind} NAME [options], or %%{kind} NAME(parameters) [-> out]"
+        )
     rest = line[len(called) :]
     if not rest.startswith("("):
-        if not _NAME.fullmatch(called):
-            raise UsageError(
+        if not NAME.fullmatch(called):
+            raise CellLineError(
                 f"bad {kind} name {called!r}: begin with a letter, go on with letters, digits, '_', '-', '.'"
             )
         if rest.lstrip().startswith("->"):
-            raise UsageError(f"'->' goes with a parameter list: %%{kind} {called}(parameters) -> out")
+            raise CellLineError(f"'->' goes with a parameter list: %%{kind} {called}(parameters) -> out")
         return Head(name=called, options=rest)
     if not called.isidentifier() or keyword.iskeyword(called):
-        raise UsageError(f"bad {kind} name {called!r}: a callable {kind} needs a Python identifier")
+        raise CellLineError(f"bad {kind} name {called!r}: a callable {kind} needs a Python identifier")
     end = _closing(rest)
     if end is None:
-        raise UsageError(f"the parameter list of {called!r} has no closing parenthesis")
+        raise CellLineError(f"the parameter list of {called!r} has no closing parenthesis")
     parameters, rest = rest[1:end], rest[end + 1 :]
     try:
         ast.parse(f"def {called}({parameters}): pass")
     except SyntaxError as error:
-        raise UsageError(f"bad parameter list ({parameters}): {error.msg}") from None
+        raise CellLineError(f"bad parameter list ({parameters}): {error.msg}") from None
     result = _RESULT.match(rest)
     if result is None:
         return Head(name=called, parameters=parameters, options=rest)
     returns = result.group(1)
     if not returns.isidentifier() or keyword.iskeyword(returns):
-        raise UsageError(f"bad result name {returns!r} after '->': it must be a variable of the cell")
+        raise CellLineError(f"bad result name {returns!r} after '->': it must be a variable of the cell")
     return Head(name=called, parameters=parameters, returns=returns, options=rest[result.end() :])
 
 
