@@ -6,6 +6,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_wf.ipython.magics import WorkflowMagics
 from jupyter_wf.ipython.session import Session
+from jupyter_wf.ipython.wf import WfMagics
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -21,6 +22,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         return
     session = Session(shell)
     shell.register_magics(WorkflowMagics(shell, session))
+    shell.register_magics(WfMagics(shell, session))
     session.open()
     _sessions[shell] = session
 

@@ -229,11 +229,6 @@ def test_syntax_errors_look_as_in_any_cell(ip: Any, capsys: pytest.CaptureFixtur
         ("%%task 2a\n1", "bad task name"),
         ("%%flow a --tags x\n1", "unrecognized arguments: --tags x"),
         ("%%task f(a\n1", "no closing parenthesis"),
-        ("%wf nope", "invalid choice"),
-        ("%wf widgets maybe", "'on' or 'off'"),
-        ("%wf runs --state nope", "'nope' is not a state"),
-        ("%wf cancel", "needs a run's id"),
-        ("%wf cancel ffffffff", "no run has the id"),
     ],
 )
 def test_usage_errors_are_one_line(ip: Any, capsys: pytest.CaptureFixture[str], cell: str, message: str) -> None:
@@ -318,18 +313,6 @@ def test_earlier_future_imports_and_interactivity_hold(ip: Any) -> None:
     assert ip.namespace["f"].__annotations__ == {"x": "Missing"}
     ip.shell.ast_node_interactivity = "last_expr_or_assign"
     assert ip.ok("%%task t\nx = 5") == 5
-
-
-def test_wf_runs_and_cancel(ip: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    ip.ok("%%task one\n1")
-    ip.run("%%task two\n1 / 0")
-    table = ip.ok("%wf runs")
-    assert [run["name"] for run in table.runs] == ["two", "one"]
-    assert [run["name"] for run in ip.ok("%wf runs --state FAILED --limit 5").runs] == ["two"]
-    assert [run["name"] for run in ip.ok("%wf runs --state failed").runs] == ["two"]
-    run = ip.runs()[0]
-    ip.run(f"%wf cancel {run.id[:8]}")
-    assert "can't be cancelled" in capsys.readouterr().err
 
 
 def test_loading_twice_and_unloading(ip: Any) -> None:
