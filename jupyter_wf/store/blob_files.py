@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from jupyter_wf.core.errors import MissingResult
 from jupyter_wf.store.serializers import Unstorable
 
-__all__ = ["Collector", "open_blob"]
+__all__ = ["Collector", "open_blob", "size_of"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -130,16 +130,11 @@ def open_blob(folder: Path, digest: bytes) -> BinaryIO:
 
     Raises `MissingResult` where there is none, it can't be read, or its content is another one.
     """
-    name = digest.decode("ascii", "replace")
-    if not _DIGEST.fullmatch(name):
-        raise MissingResult(f"a stored result names no file: {name!r:.100}")
-    path = _path(folder, name)
+    name, path = _named(folder, digest)
     try:
         file = path.open("rb")
-    except FileNotFoundError as error:
-        raise MissingResult(f"the file of a stored result is gone: {path}") from error
     except OSError as error:
-        raise MissingResult(f"the file of a stored result can't be read: {path}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
     try:
         found = hashlib.sha256()
         while chunk := file.read(_CHUNK):
@@ -149,8 +144,30 @@ def open_blob(folder: Path, digest: bytes) -> BinaryIO:
         file.seek(0)
     except OSError as error:
         file.close()
-        raise MissingResult(f"the file of a stored result can't be read: {path}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
     except MissingResult:
         file.close()
         raise
     return file
+
+
+def size_of(folder: Path, digest: bytes) -> int:
+    """Return the size (bytes) of the file with a content. Raises `MissingResult` where there is none."""
+    path = _named(folder, digest)[1]
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _named(folder: Path, digest: bytes) -> tuple[str, Path]:
+    name = digest.decode("ascii", "replace")
+    if not _DIGEST.fullmatch(name):
+        raise MissingResult(f"a stored result names no file: {name!r:.100}")
+    return name, _path(folder, name)
+
+
+def _unreadable(path: Path, error: OSError) -> MissingResult:
+    if isinstance(error, FileNotFoundError):
+        return MissingResult(f"the file of a stored result is gone: {path}")
+    return MissingResult(f"the file of a stored result can't be read: {path}: {error.strerror or error}")

@@ -12,24 +12,32 @@ from typing import Any, NamedTuple
 from jupyter_wf.core.errors import MissingResult, ParameterError
 from jupyter_wf.store.serializers import FORMATS, Unstorable, as_json, check_serializer, exact_json, from_json
 
-__all__ = ["INLINE_LIMIT", "LARGEST", "Blobs", "Payload", "decode", "encode"]
+__all__ = ["INLINE_LIMIT", "LARGEST", "NAMES", "Blobs", "Payload", "decode", "encode"]
 
 #: Values up to this size (bytes) are stored with the run; `Blobs` puts larger ones into files.
 INLINE_LIMIT = 64 * 1024
 #: No larger value (bytes, also before it is compressed) is stored.
 LARGEST = 1024**3
 
+#: The format of a list of values by name, see `jupyter_wf.store.manifests`.
+NAMES = "names"
+
 _FILE = "file:"
 
 
 class Payload(NamedTuple):
-    """A stored value: ``format`` is one of `serializers.FORMATS`.
+    """A stored value: ``format`` is one of `serializers.FORMATS`, or `NAMES`.
 
     In a format that begins with ``file:`` the data is the digest (64 hexadecimal characters) of a file's content.
     """
 
     format: str
     data: bytes
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the value is in a file."""
+        return self.format.startswith(_FILE)
 
 
 _NULL, _TRUE, _FALSE = (Payload("json", text) for text in (b"null", b"true", b"false"))
@@ -41,7 +49,7 @@ def encode(value: Any, serializer: str | None = None) -> Payload:
     Raises `MissingResult` where it can't be stored or is larger than `LARGEST`, `ParameterError` for a serializer that
     does not exist.
     """
-    return _encode(value, serializer, None)
+    return _encode(value, serializer, None, INLINE_LIMIT, None)
 
 
 def decode(payload: Payload) -> Any:
@@ -73,19 +81,36 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, value: Any, serializer: str | None = None) -> Payload:
-        """Return what is to be stored for ``value``: its bytes, or, above `INLINE_LIMIT`, the name of their file.
+    def keep(
+        self, value: Any, serializer: str | None = None, *, inline: int = INLINE_LIMIT, largest: int | None = None
+    ) -> Payload:
+        """Return what is to be stored for ``value``: its bytes, or the name of their file if they are more than ``inline``.
 
-        Raises like `encode`, and `MissingResult` where the file can't be written.
+        Raises like `encode`, and `MissingResult` where the file can't be written or the value takes more than
+        ``largest`` bytes (None: `LARGEST`).
         """
-        return _encode(value, serializer, self.folder)
+        return _encode(value, serializer, self.folder, inline, largest)
+
+    def size(self, payload: Payload) -> int:
+        """Return how many bytes a stored value takes. Raises `MissingResult` where its file is gone."""
+        if not payload.in_file:
+            return len(payload.data)
+        # Only large results need it.
+        from jupyter_wf.store import blob_files
+
+        return blob_files.size_of(self.folder, payload.data)
 
     def load(self, payload: Payload) -> Any:
         """Return the value of what `keep` returned.
 
         Raises `MissingResult` where it can't be read: no file, one with another content, classes that are gone.
         """
-        if not payload.format.startswith(_FILE):
+        if payload.format == NAMES:
+            # Only cells of notebooks leave more than one value.
+            from jupyter_wf.store import manifests
+
+            return manifests.load_names(payload, self.load)
+        if not payload.in_file:
             return decode(payload)
         # Only large results need it.
         from jupyter_wf.store import blob_forms
@@ -101,7 +126,7 @@ class Blobs:
             raise _unreadable(error) from error
 
 
-def _encode(value: Any, serializer: str | None, folder: Path | None) -> Payload:
+def _encode(value: Any, serializer: str | None, folder: Path | None, inline: int, largest: int | None) -> Payload:
     if serializer is None:
         if value is None:
             return _NULL
@@ -114,7 +139,7 @@ def _encode(value: Any, serializer: str | None, folder: Path | None) -> Payload:
             data = exact_json(value)
             if data is None:
                 serializer = "pickle"
-            elif len(data) <= INLINE_LIMIT:
+            elif len(data) <= inline:
                 return Payload("json", data)
             else:
                 serializer = "json"
@@ -123,12 +148,14 @@ def _encode(value: Any, serializer: str | None, folder: Path | None) -> Payload:
             check_serializer(serializer)
             if serializer == "json":
                 data = as_json(value)
-                if len(data) <= INLINE_LIMIT:
+                if len(data) <= inline:
                     return Payload("json", data)
         # See `decode`.
         from jupyter_wf.store import blob_forms
 
-        in_file, stored = blob_forms.write(value, serializer, data, folder, INLINE_LIMIT, LARGEST)
+        in_file, stored = blob_forms.write(
+            value, serializer, data, folder, inline, LARGEST if largest is None else min(largest, LARGEST)
+        )
     except (KeyboardInterrupt, SystemExit, ParameterError):
         raise
     except BaseException as error:
