@@ -32,20 +32,16 @@ export interface TreeRow {
 }
 
 /**
- * A run and everything below it, in the order of creation; a new object after every change.
- *
- * `rows` and `byId` themselves are the same collections from one tree to the next, changed in place: a change of one
- * row in 10,000 copies nothing. Remember rows, never the array, to see what has changed.
+ * A run and everything below it, in the order of creation; a new object after every change, and so is `rows`. `byId`
+ * is one map from tree to tree, changed in place: copying it for one row in 10,000 would cost more than painting.
  */
 export interface Tree {
   root: TreeRow;
   rows: readonly TreeRow[];
   byId: ReadonlyMap<string, TreeRow>;
-  /** Another number when rows came or went or one got another name: as long as it is the same, a layout holds. */
-  shape: number;
 }
 
 /** The tree of rows that are there already. */
-export function treeOf(root: TreeRow, rows: readonly TreeRow[], shape = 0): Tree {
-  return { root, rows, byId: new Map([root, ...rows].map(row => [row.id, row])), shape };
+export function treeOf(root: TreeRow, rows: readonly TreeRow[]): Tree {
+  return { root, rows, byId: new Map([root, ...rows].map(row => [row.id, row])) };
 }

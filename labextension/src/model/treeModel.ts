@@ -1,0 +1,223 @@
+import type { ProgressJSON, RunJSON } from '../api/schema';
+import type { ChangedJSON, LineJSON, MadeJSON, TreeJSON } from '../api/tree';
+import { LogBuffer } from './logBuffer';
+import { readSpans } from './spans';
+import type { Tree, TreeRow } from './treeRows';
+
+/** What became of a message: taken in, not needed any more, or not fit because others before it are missing. */
+export type Taken = 'taken' | 'old' | 'gap';
+
+/** A row before its first state has arrived. */
+const NO_STATE = { type: 'PENDING', name: 'Pending', message: null };
+
+/**
+ * A run, everything below it and its newest log lines, kept up to date by the kernel's or the server's messages. It
+ * changes in place; `tree` is a new object after each change, as are those of its rows that
+ * have changed.
+ */
+export class TreeModel {
+  readonly logs = new LogBuffer();
+  tree: Tree | null = null;
+  run: RunJSON | null = null;
+  live = false;
+  canRetry = false;
+  lastLog: string | null = null;
+  progress: ProgressJSON = { total: 0, done: 0, counts: {} };
+  stale: string | null = null;
+  /** How many rows there are of each type of state, the root not among them. */
+  readonly counts = new Map<string, number>();
+
+  /** The number of the message that was taken last, -1 before the first one. */
+  get seq(): number {
+    return this.last;
+  }
+
+  /** The sender's clock now, in ms since the epoch: its time in the last message and, while live, what has passed. */
+  now(): number {
+    return this.sentAt + (this.live && this.frozenAt === null ? Date.now() - this.receivedAt : 0);
+  }
+
+  /** Nobody sends any more: the clock stops. */
+  freeze(): void {
+    this.sentAt = this.now();
+    this.frozenAt ??= Date.now();
+  }
+
+  /** Take in a message. After a `gap` the whole tree has to be asked for. */
+  take(message: TreeJSON): Taken {
+    if (message.reset) {
+      if (this.run !== null && message.run.id === this.run.id && message.seq < this.last) {
+        return 'old';
+      }
+      this.begin(message);
+    } else {
+      if (this.tree === null || message.seq > this.last + 1) {
+        return 'gap';
+      }
+      if (message.seq <= this.last) {
+        return 'old';
+      }
+    }
+    if (message.made.some((made, index) => made[0] > this.rows.length + index)) {
+      return 'gap';
+    }
+    this.last = message.seq;
+    this.takeFacts(message);
+    for (const made of message.made) {
+      this.make(made);
+    }
+    let root = this.rootRow(message);
+    for (const changed of message.changed) {
+      if (changed[0] < 0) {
+        root = withChange(root, changed);
+      } else if (changed[0] < this.rows.length) {
+        this.put(withChange(this.rows[changed[0]], changed), changed[0]);
+      }
+    }
+    this.takeLines(message.lines, message.dropped > 0);
+    this.setRoot(root);
+    return 'taken';
+  }
+
+  /** Put a row in the place of the one with its id, or behind the others. The tree is made anew by `setRoot`. */
+  put(row: TreeRow, index = this.places.get(row.id) ?? this.rows.length): void {
+    const old = index < this.rows.length ? this.rows[index] : undefined;
+    this.rows[index] = row;
+    this.byId.set(row.id, row);
+    if (old === undefined || old.id !== row.id) {
+      this.places.set(row.id, index);
+      this.count(row.state.type, 1);
+    } else if (old.state.type !== row.state.type) {
+      this.count(old.state.type, -1);
+      this.count(row.state.type, 1);
+    }
+  }
+
+  /** Put the root, and make a new tree of what is there. */
+  setRoot(root: TreeRow): void {
+    this.byId.set(root.id, root);
+    // 10,000 references are copied in some microseconds.
+    this.tree = { root, rows: this.rows.slice(), byId: this.byId };
+  }
+
+  /** The sender's clock, as an ISO time. */
+  setClock(now: string): void {
+    const at = Date.parse(now);
+    this.sentAt = Number.isFinite(at) ? at : Date.now();
+    this.receivedAt = Date.now();
+    this.frozenAt = null;
+  }
+
+  private begin(message: TreeJSON): void {
+    const lines = this.logs.lines;
+    const newest = message.lines.length > 0 ? message.lines[message.lines.length - 1][0] : null;
+    const other = this.run?.id !== message.run.id;
+    // Lines are counted anew: what is here belongs to another count.
+    const behind = newest !== null && lines.length > 0 && newest < lines[lines.length - 1].key;
+    if (other || behind) {
+      this.logs.clear();
+    }
+    // New collections: who still holds the old tree goes on seeing it whole.
+    this.rows = [];
+    this.byId = new Map();
+    this.places = new Map();
+    this.counts.clear();
+    this.tree = null;
+  }
+
+  private takeFacts(message: TreeJSON): void {
+    this.run = message.run;
+    this.live = message.live;
+    this.canRetry = message.can_retry;
+    this.lastLog = message.last_log;
+    this.progress = message.progress;
+    this.stale = message.stale;
+    this.setClock(message.now);
+  }
+
+  private make([index, id, parent, name, kind, taskName, createdAt, most, upstream]: MadeJSON): void {
+    const known = this.byId.get(id);
+    const facts = { id, name, kind, taskName, createdAt, maxAttempts: most, upstream };
+    const parentId = parent < 0 ? this.run!.id : this.rows[parent].id;
+    const row: TreeRow =
+      known === undefined ? { ...facts, parentId, ...NOTHING_YET } : { ...known, ...facts, parentId };
+    this.put(row, index);
+  }
+
+  private rootRow(message: TreeJSON): TreeRow {
+    const { run } = message;
+    return {
+      ...(this.tree?.root ?? { spans: [] }),
+      ...rootFacts(run),
+      lastLog: message.last_log,
+      progress: message.progress,
+      stale: message.stale
+    };
+  }
+
+  private takeLines(lines: readonly LineJSON[], dropped: boolean): void {
+    this.logs.add(
+      lines.map(([key, at, index, level, text]) => ({
+        key,
+        at,
+        runId: (index < 0 ? undefined : this.rows[index])?.id ?? this.run!.id,
+        level,
+        message: text
+      })),
+      dropped
+    );
+  }
+
+  private count(type: string, change: number): void {
+    this.counts.set(type, (this.counts.get(type) ?? 0) + change);
+  }
+
+  private rows: TreeRow[] = [];
+  private byId = new Map<string, TreeRow>();
+  private places = new Map<string, number>();
+  private last = -1;
+  private sentAt = 0;
+  private receivedAt = 0;
+  private frozenAt: number | null = null;
+}
+
+const NOTHING_YET = {
+  state: NO_STATE,
+  attempt: 1,
+  spans: [],
+  lastLog: null,
+  error: null,
+  progress: null,
+  stale: null
+};
+
+/** What a run's JSON says for the row of the root. */
+export function rootFacts(run: RunJSON): Omit<TreeRow, 'spans' | 'lastLog' | 'progress' | 'stale'> {
+  return {
+    id: run.id,
+    parentId: null,
+    name: run.name,
+    kind: run.kind,
+    taskName: run.task_name,
+    state: { type: run.state.type, name: run.state.name, message: run.state.message },
+    attempt: run.attempt,
+    maxAttempts: run.max_attempts,
+    createdAt: Date.parse(run.created_at),
+    upstream: run.upstream,
+    error: run.error
+  };
+}
+
+function withChange(row: TreeRow, changed: ChangedJSON): TreeRow {
+  const [, type, name, attempt, spans, message, lastLog, error, progress, stale] = changed;
+  return {
+    ...row,
+    state: { type, name, message },
+    attempt,
+    spans: readSpans(spans),
+    lastLog,
+    error,
+    progress,
+    stale
+  };
+}
