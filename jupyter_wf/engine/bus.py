@@ -1,4 +1,4 @@
-"""Telling this process's own listeners that a run begins here."""
+"""Telling this process's own listeners of runs: that one begins here, that one has failed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Callable
 
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["Roots"]
+__all__ = ["Listeners"]
 
 _log = logging.getLogger(__name__)
 
 
-class Roots:
-    """Listeners that hear of each run which has no parent in this process, before its work begins."""
+class Listeners:
+    """Those who hear of something that happens to runs; ``what`` says what that is, for the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._listeners: list[Callable[[LiveRun], None]] = []
 
     def subscribe(self, callback: Callable[[LiveRun], None]) -> Callable[[], None]:
@@ -34,4 +35,4 @@ class Roots:
             try:
                 callback(live)
             except Exception:
-                _log.exception("a listener failed at the start of run %s", live.id)
+                _log.exception("a listener failed at the %s of run %s", self._what, live.id)

@@ -139,6 +139,8 @@ def enter(live: LiveRun, effect: Enter) -> bool:
                 level = logging.WARNING if effect.type is StateType.SCHEDULED else logging.ERROR
                 tell(live, level, effect.message or effect.name)
             live.set_state(effect.type, effect.name, effect.message, error=error, data=outcome.error)
+            if error is not None and effect.type is not StateType.SCHEDULED:
+                live.runtime.failures.tell(live)
     except InvalidTransition:
         if live.is_open:
             raise

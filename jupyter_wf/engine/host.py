@@ -13,6 +13,7 @@ from jupyter_wf.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from jupyter_wf.core.processes import ProcessInfo
+    from jupyter_wf.engine.bus import Listeners
     from jupyter_wf.engine.runs import LiveRun
     from jupyter_wf.executors.base import Executor
 
@@ -29,6 +30,8 @@ class Host(Protocol):
     loose: dict[str, Any]
     closed: bool
     rerun: Callable[[LiveRun], Any]
+    #: They hear of each run that failed, in the thread that ran it; `LiveRun.last_error` is why.
+    failures: Listeners
 
     @property
     def journal(self) -> Journal:

@@ -21,7 +21,7 @@ from jupyter_wf.core.ids import new_id, run_name
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.settings import EXTRA_LOGGERS_VARIABLE, HOME_VARIABLE, Settings
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.bus import Roots
+from jupyter_wf.engine.bus import Listeners
 from jupyter_wf.engine.context import ambient_parent
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.interrupts import Deadlines, look_at_handler
@@ -66,7 +66,7 @@ class Runtime:
         self.store = store
         self.process = process
         self.deadlines = Deadlines()
-        self.roots = Roots()
+        self.roots, self.failures = Listeners("start"), Listeners("failure")
         self.rerun: Callable[[LiveRun], Any] = _rerun_in_thread
         self._exit = ExitStack()
         self._executor: Executor | None = None
