@@ -90,13 +90,13 @@ class NamespaceGuard:
         self._names = names
         self._before = dict(namespace)
 
-    def take_back(self) -> None:
-        """Give every name that the body may have bound or deleted the value it had before."""
+    def take_back(self) -> Namespace:
+        """Give every name that the body may have bound or deleted the value it had before; return what it was now."""
         names = self._names
         touched = set(names.writes | names.deletes | names.private | names.handlers | names.global_writes)
         if names.dynamic:
             touched |= self._namespace.keys() | self._before.keys()
-        self._restore(touched)
+        return self._restore(touched)
 
     def keep(self) -> None:
         """Leave the public names as they are now and remove the private ones.
@@ -110,16 +110,20 @@ class NamespaceGuard:
         else:
             self._restore(set(names.private - names.global_writes))
 
-    def _restore(self, touched: set[str]) -> None:
+    def _restore(self, touched: set[str]) -> Namespace:
         missing = object()
+        taken: Namespace = {}
         for name in touched:
-            before = self._before.get(name, missing)
-            if self._namespace.get(name, missing) is before or _HISTORY.fullmatch(name):
+            before, now = self._before.get(name, missing), self._namespace.get(name, missing)
+            if now is before or _HISTORY.fullmatch(name):
                 continue
+            if now is not missing:
+                taken[name] = now
             if before is missing:
                 self._namespace.pop(name, None)
             else:
                 self._namespace[name] = before
+        return taken
 
 
 def identifier(name: str) -> str:
