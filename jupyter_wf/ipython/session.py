@@ -19,6 +19,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flows import Flow
 from jupyter_wf.ipython.displays import keep_displays
+from jupyter_wf.ipython.failures import Failures
 from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
@@ -46,6 +47,7 @@ class Session:
         self.board = Board(self._screen)
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
         self._deafness = Deafness()
+        self.failures = Failures(self.runtime)
         self._raw_cell = ""
         self._undo: list[Callable[[], Any]] = []
 
@@ -64,6 +66,7 @@ class Session:
             leave_out_our_frames(self.shell),
             keep_displays(self.shell),
             self.runtime.on_root(self._on_root),
+            self.runtime.failures.subscribe(self.failures.remember),
             self.runtime.journal.subscribe(self.board.on_commit),
         ]
         if self._rerunner is not None:

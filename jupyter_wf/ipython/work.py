@@ -13,6 +13,7 @@ from jupyter_wf.flows import Flow
 from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.ipython.sources import CellSource
 from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard, compile_body, compile_function
+from jupyter_wf.notebook.failures import remember_names
 from jupyter_wf.tasks import Task
 
 __all__ = ["Options", "define", "make_work"]
@@ -33,8 +34,8 @@ class _Body:
             with HeededInterrupts():
                 value = self.body.bind(self.namespace)()
             guard.keep()
-        except BaseException:
-            guard.take_back()
+        except BaseException as error:
+            remember_names(error, guard.take_back())
             raise
         return value
 
@@ -43,8 +44,8 @@ class _Body:
         try:
             value = await self.body.bind(self.namespace)()
             guard.keep()
-        except BaseException:
-            guard.take_back()
+        except BaseException as error:
+            remember_names(error, guard.take_back())
             raise
         return value
 
