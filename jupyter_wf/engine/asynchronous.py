@@ -35,7 +35,15 @@ from jupyter_wf.engine.work import (
     teardown_failed,
 )
 
-__all__ = ["AsyncEnding", "call_async", "carry_out_async", "continue_async", "drive_async", "perform_async"]
+__all__ = [
+    "AsyncEnding",
+    "call_async",
+    "carry_out_async",
+    "continue_async",
+    "drive_async",
+    "execute_async",
+    "perform_async",
+]
 
 _FREE: AbstractAsyncContextManager[None] = nullcontext()
 
@@ -59,9 +67,18 @@ async def continue_async(callee: Callee, live: LiveRun, args: tuple[Any, ...], k
     __tracebackhide__ = True
     invocation = Invocation(callee, args, kwargs)
     invocation.take(live)
-    live.runtime.announce(live)
-    await _run(invocation, live.attempt)
-    return live
+    return await execute_async(invocation)
+
+
+async def execute_async(invocation: Invocation) -> LiveRun:
+    """Run a prepared call in the running event loop, to its end; return its run: a new one, or the one it was given."""
+    __tracebackhide__ = True
+    attempt = 1
+    if invocation.begun:
+        attempt = invocation.live.attempt
+        invocation.live.runtime.announce(invocation.live)
+    await _run(invocation, attempt)
+    return invocation.live
 
 
 async def _run(invocation: Invocation, attempt: int) -> None:

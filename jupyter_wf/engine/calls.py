@@ -29,7 +29,7 @@ from jupyter_wf.engine.work import around, around_run, completed, make_work, sto
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier
 
-__all__ = ["Invocation", "call", "continue_run", "end_of_root", "hand_out", "hand_out_state", "perform"]
+__all__ = ["Invocation", "call", "continue_run", "end_of_root", "execute", "hand_out", "hand_out_state", "perform"]
 
 #: logging.INFO, which a plain import does not load.
 _INFO = 20
@@ -47,6 +47,8 @@ class Invocation:
     __slots__ = ("_parameters", "args", "callee", "earlier", "key", "kwargs", "life", "live", "submitted", "upstream")
     live: LiveRun
     life: Life
+    #: Ids of runs that this one comes after, beside those that its arguments tell of.
+    edges: Sequence[str] = ()
 
     def __init__(
         self,
@@ -222,7 +224,7 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         parameters=parameters,
         recorded=exact,
         tags=tuple(sorted({*tags, *callee.tags})) if tags else callee.tags,
-        upstream=[future.task_run_id for future in upstream.futures] if upstream else (),
+        upstream=[future.task_run_id for future in upstream.futures] if upstream else invocation.edges,
         source=source,
         max_attempts=callee.policy.retries + 1,
         call_number=number,
@@ -260,14 +262,23 @@ def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_
     return invocation.live
 
 
+def execute(invocation: Invocation) -> LiveRun:
+    """Run a prepared call in the calling thread, to its end; return its run: a new one, or the one it was given."""
+    __tracebackhide__ = True
+    attempt = 1
+    if invocation.begun:
+        attempt = invocation.live.attempt
+        invocation.live.runtime.announce(invocation.live)
+    _run(invocation, attempt)
+    return invocation.live
+
+
 def continue_run(callee: Callee, live: LiveRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LiveRun:
     """Run the next attempt of a run that this process has taken over, in the calling thread; return the run."""
     __tracebackhide__ = True
     invocation = Invocation(callee, args, kwargs)
     invocation.take(live)
-    live.runtime.announce(live)
-    _run(invocation, live.attempt)
-    return live
+    return execute(invocation)
 
 
 def _run(invocation: Invocation, attempt: int) -> None:

@@ -19,7 +19,7 @@ from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["submit"]
+__all__ = ["start", "submit"]
 
 
 def submit(
@@ -29,7 +29,12 @@ def submit(
 
     Futures among the arguments and in ``wait_for`` become its upstream: it takes a thread only when they have ended.
     """
-    submission = _Submission(Invocation(callee, args, kwargs, wait_for, submitted=True))
+    return start(Invocation(callee, args, kwargs, wait_for, submitted=True))
+
+
+def start(invocation: Invocation) -> RunFuture[Any]:
+    """Have a prepared call made as soon as its upstream has ended; return its future at once."""
+    submission = _Submission(invocation)
     try:
         submission.begin()
     except BaseException as error:

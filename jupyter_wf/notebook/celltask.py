@@ -1,0 +1,289 @@
+"""A ``%%task`` cell as a task of the engine: where its body runs, what it leaves, what is stored of it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import FunctionType, ModuleType
+from typing import Any
+
+from jupyter_wf.core.events import Kept, ResultStored
+from jupyter_wf.core.lifecycle import Life
+from jupyter_wf.engine.callee import Callee
+from jupyter_wf.engine.calls import Invocation
+from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
+from jupyter_wf.engine.keeping import Keeping
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.sources import blake2b
+from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard
+from jupyter_wf.notebook.dataflow import TaskCell
+from jupyter_wf.notebook.elsewhere import CellValue
+from jupyter_wf.notebook.overlay import Overlay
+from jupyter_wf.notebook.shelf import Shelf
+from jupyter_wf.tasks import Task
+
+__all__ = [
+    "INPUTS_LIMIT",
+    "CellCall",
+    "CellKeeping",
+    "PreparedCell",
+    "cell_key",
+    "code_of_body",
+    "fingerprints",
+    "inputs_key",
+    "make_callee",
+]
+
+#: The largest input (bytes) that is stored of a cell that failed.
+INPUTS_LIMIT = 16 * 1024 * 1024
+
+
+def cell_key(run_id: str) -> str:
+    """Return the key under which the text of a task cell's run is stored."""
+    return f"cell/{run_id}"
+
+
+def inputs_key(run_id: str) -> str:
+    """Return the key under which the inputs of a task cell's run that failed are stored."""
+    return f"inputs/{run_id}"
+
+
+@lru_cache(maxsize=1_000)
+def code_of_body(text: str) -> str:
+    """Return 16 hexadecimal characters for the meaning of a cell's body (Python text), whatever its layout."""
+    return blake2b(ast.dump(ast.parse(text)).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedCell:
+    """A task cell that can be run in a namespace.
+
+    ``line`` is the cell's first line without its magic; ``body`` is compiled, under ``filename`` and ``flags``.
+    ``origin`` is where the cell is, for the run's record. ``persist`` tells that what it leaves is stored with its run;
+    ``edges`` are the runs that it comes after. ``heeding`` is put around a body that runs in the caller's thread,
+    ``show`` displays the last value of one that does not.
+    """
+
+    task: TaskCell
+    line: str
+    body: CellBody
+    filename: str
+    namespace: Namespace
+    flags: int = 0
+    interactivity: str = "last_expr"
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    persist: bool = False
+    edges: Sequence[str] = ()
+    heeding: Callable[[], AbstractContextManager[Any]] = nullcontext
+    show: Callable[[Any], Any] = lambda value: None
+
+    @property
+    def code(self) -> str:
+        """16 hexadecimal characters that change with the body's meaning, not with its comments or its layout."""
+        return code_of_body(self.task.body)
+
+    def inputs(self, bound: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what the cell reads, as it is now, with ``bound`` names on top."""
+        found = {name: self.namespace[name] for name in sorted(self.task.reads) if name in self.namespace}
+        return {**found, **bound} if bound else found
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run_here(self) -> CellValue:
+        """Run the body in the notebook's namespace: all of what it binds arrives there, or nothing."""
+        guard = NamespaceGuard(self.namespace, self.body.names)
+        try:
+            with self.heeding():
+                shown = self.body.bind(self.namespace)()
+            changed = guard.changed() if self.body.as_module else None
+            guard.keep()
+        except BaseException:
+            guard.take_back()
+            raise
+        return self.left(self.namespace, shown, changed)
+
+    async def run_here_async(self) -> CellValue:
+        """Do as `run_here` does for a body that awaits."""
+        guard = NamespaceGuard(self.namespace, self.body.names)
+        try:
+            shown = await self.body.bind(self.namespace)()
+            changed = guard.changed() if self.body.as_module else None
+            guard.keep()
+        except BaseException:
+            guard.take_back()
+            raise
+        return self.left(self.namespace, shown, changed)
+
+    def beside(self, start: Namespace, bound: Mapping[str, Any] | None, *, publish: bool) -> Callable[[], Any]:
+        """Return a function (a coroutine function for a body that awaits) that runs the body beside other cells.
+
+        It sees the notebook's names as they are in ``start``. What it binds arrives in the notebook when it has ended,
+        if ``publish``.
+        """
+
+        def run() -> CellValue:
+            overlay = Overlay(self.namespace, start, bound)
+            shown = self.body.bind(overlay)()
+            return self._take_out(overlay, shown, bound, publish)
+
+        async def run_async() -> CellValue:
+            overlay = Overlay(self.namespace, start, bound)
+            shown = await self.body.bind(overlay)()
+            return self._take_out(overlay, shown, bound, publish)
+
+        return run_async if self.body.is_async else run
+
+    def _take_out(
+        self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool
+    ) -> CellValue:
+        names = self.body.names
+        changed = overlay.changed() - (bound or {}).keys()
+        value = self.left(overlay, shown, changed)
+        if publish:
+            public = changed & names.writes if not self.body.as_module else {n for n in changed if n[:1] != "_"}
+            for name in public:
+                self.namespace[name] = overlay[name]
+            for name in names.deletes - overlay.keys():
+                self.namespace.pop(name, None)
+            self.show(shown)
+        overlay.release(names.private & names.captured)
+        return value
+
+    def left(self, namespace: Namespace, shown: Any, changed: Iterable[str] | None = None) -> CellValue:
+        """Return the data that the body has left in ``namespace``; of ``changed`` names only, where they are given."""
+        names = self.task.data
+        if self.body.as_module and changed is not None:
+            names = names | {n for n in changed if n[:1] != "_" and not isinstance(namespace.get(n), _NO_DATA)}
+        return CellValue({name: namespace[name] for name in sorted(names) if name in namespace}, shown)
+
+    def put_back(self, value: Mapping[str, Any]) -> None:
+        """Bind the data of a run before in the notebook's namespace."""
+        self.namespace.update(value)
+
+    # -- what is stored --------------------------------------------------------------------------------------------
+
+    def tell(self, live: LiveRun) -> None:
+        """Store the text of the cell with a run that begins, so that it can be run by hand later."""
+        task = self.task
+        written = task.source.lstrip().partition("\n")[2]
+        facts = {"kind": "task", "line": self.line, "body": written, "cell": task.cell, "cell_id": task.cell_id}
+        facts |= {"reads": sorted(task.reads), "writes": sorted(task.writes)}
+        text = json.dumps(facts).encode()
+        live.runtime.journal.append(ResultStored(live.id, time.time(), cell_key(live.id), None, "json", text))
+
+    def keep_inputs(self, live: LiveRun, bound: Mapping[str, Any] | None = None) -> None:
+        """Store the data that a failed run has read, as it is now; what is too large is left out."""
+        values = {name: v for name, v in self.inputs(bound).items() if not isinstance(v, _NO_DATA)}
+        shelved = Shelf(live.runtime.blobs).keep(values, largest=INPUTS_LIMIT)
+        live.runtime.journal.append(
+            ResultStored(live.id, time.time(), inputs_key(live.id), None, *shelved.payload, None, self.code)
+        )
+
+
+#: What is made by its definition or import, and is no data.
+_NO_DATA = (ModuleType, FunctionType, type)
+
+
+class CellKeeping(Keeping):
+    """Keeps what a cell leaves, each name for itself, where its runs are to be resumed."""
+
+    def __init__(self, prepared: PreparedCell, *, persist: bool) -> None:
+        super().__init__(prepared.run_here)
+        self._prepared = prepared
+        self._persist = persist
+
+    @property
+    def code(self) -> str:
+        """The fingerprint of the cell's body."""
+        return self._prepared.code
+
+    def kept(self, live: LiveRun, value: Any) -> Kept | None:
+        """Return what is stored; names that can't be stored are said in the run's log."""
+        if not self._persist or not isinstance(value, Mapping):
+            return None
+        shelved = Shelf(live.runtime.blobs).keep(value)
+        for name, why in shelved.missing.items():
+            live.log(logging.WARNING, f"{name!r} is not stored, so a resumed run will run this cell again: {why}")
+        return Kept(*shelved.payload, self.code, live.inputs)
+
+
+class CellCall(Invocation):
+    """The call of a cell: its inputs are recorded as the run's parameters, its edges as its upstream."""
+
+    __slots__ = ("bound", "edges", "prepared")
+
+    def __init__(
+        self,
+        prepared: PreparedCell,
+        callee: Callee,
+        *,
+        bound: Mapping[str, Any] | None = None,
+        wait_for: Iterable[Any] = (),
+        submitted: bool = False,
+    ) -> None:
+        super().__init__(callee, (), {}, wait_for, submitted=submitted)
+        self.prepared = prepared
+        self.bound = bound
+        self.edges = prepared.edges
+        self._parameters = {
+            name: value for name, value in prepared.inputs(bound).items() if not isinstance(value, _NO_DATA)
+        }
+
+    def begin(self) -> LiveRun:
+        """Make the run, where there is none yet, and return it; its text is stored with it."""
+        is_new = not self.begun
+        live = super().begin()
+        if is_new:
+            self.prepared.tell(live)
+        return live
+
+    def steps(self, attempt: int = 1) -> Life:
+        """Return the life that the run is to lead; its inputs are what the cell finds now."""
+        live, prepared = self.live, self.prepared
+        if prepared.persist:
+            live.inputs = fingerprints(live, prepared.inputs(self.bound))
+        return super().steps(attempt)
+
+
+def fingerprints(live: LiveRun, inputs: Mapping[str, Any]) -> str | None:
+    """Return the fingerprints of a cell's inputs; None, and a line in the log, where one has none."""
+    try:
+        return inputs_of(inputs)
+    except Unhashable as error:
+        live.log(logging.DEBUG, f"a resumed run will run this cell again: {error}")
+        return None
+
+
+def make_callee(prepared: PreparedCell, fn: Callable[[], Any], *, plain: bool = False, **more: Any) -> Callee:
+    """Return how the engine runs the cell, its work being ``fn``.
+
+    ``plain`` leaves the options of the line out: of a mapped cell they hold for its items. ``more`` are fields of the
+    `Callee` that differ.
+    """
+    options = prepared.task.options
+    chosen: dict[str, Any] = {}
+    if not plain:
+        chosen = {
+            "retries": options.retries,
+            "retry_delay_seconds": options.retry_delay_seconds,
+            "timeout_seconds": options.timeout_seconds,
+        }
+    made: Task[..., Any] = Task(
+        fn,
+        name=prepared.task.name,
+        # A cell is one task, not one of many calls: its runs bear its name without a number.
+        task_run_name=prepared.task.name,
+        tags=options.tags,
+        log_prints=options.log_prints,
+        source=prepared.origin,
+        **chosen,
+    )
+    keeping = CellKeeping(prepared, persist=prepared.persist)
+    made.callee = made.callee._replace(keeping=keeping, persist=prepared.persist, **more)
+    return made.callee

@@ -1,0 +1,165 @@
+"""The ways in which a task cell's work is done: here, beside other cells, in another process, once for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from jupyter_wf.core.errors import ParameterError
+from jupyter_wf.engine.context import current_run
+from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.hooks import Hooks
+from jupyter_wf.engine.remote import send
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.submit import start
+from jupyter_wf.engine.work import next_attempt
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.notebook.cells import Namespace
+from jupyter_wf.notebook.celltask import CellCall, PreparedCell, make_callee
+from jupyter_wf.notebook.definitions import define_again
+from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
+
+__all__ = ["call_beside", "call_here", "call_mapped"]
+
+
+def call_here(prepared: PreparedCell, **more: Any) -> CellCall:
+    """Return the call of a cell that runs in the notebook's namespace, in the caller's thread."""
+    work = prepared.run_here_async if prepared.body.is_async else prepared.run_here
+    return CellCall(prepared, make_callee(prepared, work, hooks=_keep_inputs(prepared), **more))
+
+
+def call_beside(
+    prepared: PreparedCell, executor: Executor | None = None, *, wait_for: Sequence[Any] = (), **more: Any
+) -> CellCall:
+    """Return the call of a cell that runs beside others, to be submitted: on a thread, or by ``executor``.
+
+    Raises `ParameterError` where the executor can't have the cell.
+    """
+    work = _work(prepared, executor, dict(prepared.namespace), None, publish=True)
+    callee = make_callee(prepared, work, hooks=_keep_inputs(prepared), **more)
+    return CellCall(prepared, callee, wait_for=wait_for, submitted=True)
+
+
+def call_mapped(
+    prepared: PreparedCell,
+    items: Sequence[Any],
+    executor: Executor | None = None,
+    *,
+    wait_for: Sequence[Any] = (),
+    **more: Any,
+) -> CellCall:
+    """Return the call of a cell that runs once for each of ``items``, all at the same time as far as there is room.
+
+    Its outputs become lists, in the order of the items. The line's retries and time-out hold for each item. Raises
+    `ParameterError` where the executor can't have the cell.
+    """
+    # What is wrong with the executor is said before anything runs.
+    _work(prepared, executor, {}, {}, publish=False)
+    work = partial(_run_all, prepared, items, executor)
+    callee = make_callee(prepared, work, plain=True, hooks=_keep_inputs(prepared), **more)
+    return CellCall(prepared, callee, wait_for=wait_for, submitted=True)
+
+
+def _keep_inputs(prepared: PreparedCell, bound: Mapping[str, Any] | None = None) -> Hooks:
+    """Return the hooks by which the inputs of a run that fails are stored."""
+
+    def failed(task: Any, live: LiveRun, state: Any) -> None:
+        prepared.keep_inputs(live, bound)
+
+    return Hooks({"on_failure": [failed], "on_crashed": [failed]})
+
+
+def _work(
+    prepared: PreparedCell,
+    executor: Executor | None,
+    namespace: Namespace,
+    bound: Mapping[str, Any] | None,
+    *,
+    publish: bool,
+) -> Callable[[], Any]:
+    """Return the work of a call that begins with the names of ``namespace``."""
+    if executor is None or not executor.remote:
+        return prepared.beside(namespace, bound, publish=publish)
+    if prepared.body.as_module:
+        why = "its text does not show all of its names (a magic, exec, a star import …): it can only run in this kernel"
+        raise ParameterError("executor", f"the cell {prepared.task.name!r} can't be sent: {why}")
+    remote = RemoteCell(
+        text=prepared.task.body,
+        filename=prepared.filename,
+        name=prepared.task.name,
+        flags=prepared.flags,
+        show=prepared.interactivity,
+        inputs=prepared.inputs(bound),
+        outputs=prepared.task.data,
+    )
+    return partial(_run_elsewhere, prepared, executor, remote, publish)
+
+
+def _run_elsewhere(prepared: PreparedCell, executor: Executor, remote: RemoteCell, publish: bool) -> CellValue:
+    live = current_run()
+    assert live is not None
+    value: CellValue = send(executor, live, live.callee._replace(fn=remote))
+    if publish:
+        _bring_home(prepared, value)
+        prepared.show(value.shown)
+    return value
+
+
+def _bring_home(prepared: PreparedCell, value: CellValue) -> None:
+    """Bind what a cell has left elsewhere; what it has defined is defined here, with the notebook's names."""
+    namespace, task = prepared.namespace, prepared.task
+    again = partial(define_again, task.body, namespace, filename=prepared.filename, flags=prepared.flags)
+    left = again() if task.names.imports or task.names.definitions else []
+    prepared.put_back(value)
+    if left:
+        again()
+    for name in task.names.deletes:
+        namespace.pop(name, None)
+
+
+def _run_all(prepared: PreparedCell, items: Sequence[Any], executor: Executor | None) -> CellValue:
+    """Do the work of a mapped cell: its items are runs below it."""
+    live = current_run()
+    assert live is not None and prepared.task.options.map is not None
+    live.patch(expected=len(items))
+    if live.attempt > 1:
+        # Items that an attempt before has completed are restored.
+        next_attempt(live)
+    item = prepared.task.options.map[0]
+    alone = replace(prepared, edges=())
+    awaits = prepared.body.is_async and (executor is None or not executor.remote)
+    # One for all, and a copy for each with its own work: making it takes longer than an empty item.
+    shared = make_callee(alone, prepared.run_here_async if awaits else prepared.run_here)
+    names = dict(prepared.namespace)
+    futures = []
+    for number, value in enumerate(items):
+        bound = {item: value}
+        callee = shared._replace(
+            fn=_work(alone, executor, names, bound, publish=False),
+            run_name=f"{prepared.task.name}[{number}]",
+            hooks=_keep_inputs(alone, bound),
+        )
+        futures.append(start(CellCall(alone, callee, bound=bound, submitted=True)))
+    for future in futures:
+        future.wait()
+    _raise_first(futures)
+    values = [future.result() or {} for future in futures]
+    outputs = {name: [value.get(name) for value in values] for name in sorted(prepared.task.data - {item})}
+    value = CellValue(outputs)
+    _bring_home(prepared, value)
+    return value
+
+
+def _raise_first(futures: Sequence[RunFuture[Any]]) -> None:
+    """Raise the error of the first item that did not complete, if one did not, and say how many there are."""
+    bad = [(number, future) for number, future in enumerate(futures) if not future.state.is_completed()]
+    if not bad:
+        return
+    number, future = bad[0]
+    error: Any = future.result(raise_on_failure=False)
+    if not isinstance(error, BaseException):
+        error = RuntimeError(f"item {number} is {future.state.name}")
+    error.add_note(f"{len(bad):,} of {len(futures):,} items did not complete; this is item {number}")
+    raise error
