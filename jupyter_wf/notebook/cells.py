@@ -90,6 +90,15 @@ class NamespaceGuard:
         self._names = names
         self._before = dict(namespace)
 
+    def changed(self) -> set[str]:
+        """Return the names that are bound otherwise than before; history aside."""
+        missing = object()
+        return {
+            name
+            for name, value in self._namespace.items()
+            if self._before.get(name, missing) is not value and not _HISTORY.fullmatch(name)
+        }
+
     def take_back(self) -> Namespace:
         """Give every name that the body may have bound or deleted the value it had before; return what it was now."""
         names = self._names
