@@ -28,6 +28,7 @@ __all__ = [
     "MappingMissingIterable",
     "MissingContextError",
     "MissingResult",
+    "NotebookFailed",
     "ParameterBindError",
     "ParameterError",
     "ParameterTypeError",
@@ -36,6 +37,7 @@ __all__ = [
     "RemoteTraceback",
     "RunFinished",
     "RunNotFound",
+    "RunnerError",
     "SecretNotFound",
     "StoreError",
     "SuspendedRun",
@@ -106,6 +108,38 @@ class RunFinished(JupyterWfError):
         self.run_id = run_id
         self.state = state
         self.asked = asked
+
+
+class RunnerError(JupyterWfError):
+    """The process that was to execute a notebook run could not do it; the run is as it was before."""
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(f"run {run_id} can't be executed: {reason}")
+        self.run_id = run_id
+        self.reason = reason
+
+
+class NotebookFailed(JupyterWfError):
+    """A notebook that was called has not completed.
+
+    ``run_id`` is its run, ``executed`` the path of the notebook with its outputs so far, ``cell`` the number of the
+    cell that failed as people count (from 1; None where it was none), ``traceback`` the error's as plain text.
+    """
+
+    def __init__(
+        self, path: str, run_id: str, state: str, reason: str, *, executed: str, cell: int | None, traceback: str
+    ) -> None:
+        where = f"\n\n{traceback.rstrip()}" if traceback else ""
+        super().__init__(
+            f"the notebook {path} is {state}: {reason} (run {run_id}; its outputs are in {executed}){where}"
+        )
+        self.path = path
+        self.run_id = run_id
+        self.state = state
+        self.reason = reason
+        self.executed = executed
+        self.cell = cell
+        self.traceback = traceback
 
 
 class ParameterError(JupyterWfError, TypeError):
@@ -386,6 +420,7 @@ HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (ParameterError, 422),
     (TargetError, 404),
     (InvalidRequest, 400),
+    (RunnerError, 503),
     (StoreError, 503),
     (JupyterWfError, 400),
 )

@@ -43,3 +43,13 @@ class Settings(NamedTuple):
     def results(self) -> Path:
         """The folder of results that are too large for the state file."""
         return self.home / "results"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of notebooks as they were when they were run."""
+        return self.home / "snapshots"
+
+    @property
+    def environments(self) -> Path:
+        """The folder of lists of installed packages."""
+        return self.home / "environments"

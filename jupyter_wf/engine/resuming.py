@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from jupyter_wf.core.errors import MissingResult
-from jupyter_wf.core.models import Earlier
+from jupyter_wf.core.models import Earlier, Run
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.callee import Callee
@@ -18,7 +18,7 @@ from jupyter_wf.engine.host import Host
 from jupyter_wf.engine.keeping import look_up
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["load_earlier", "reopened", "restored"]
+__all__ = ["load_earlier", "next_attempt", "reopened", "restored"]
 
 
 def load_earlier(live: LiveRun) -> None:
@@ -77,6 +77,29 @@ def _live(host: Host, parent: LiveRun, earlier: Earlier) -> LiveRun:
         state=earlier.state,
     )
     live.story.append(earlier.state.name)
+    return live
+
+
+def next_attempt(parent: LiveRun, run: Run, **facts: Any) -> LiveRun:
+    """Begin the next attempt of an ended run below ``parent``, in state PENDING; ``facts`` are patched into its record.
+
+    It belongs to this process from now on.
+    """
+    live = LiveRun(
+        parent.runtime,
+        run_id=run.id,
+        kind=run.kind,
+        name=run.name,
+        flow_name=run.flow_name,
+        task_name=run.task_name,
+        parent=parent,
+        parent_id=parent.id,
+        root_id=parent.root_id,
+        attempt=run.attempt,
+        state=run.state,
+    )
+    live.story.append(run.state.name)
+    _reopen(live, **facts)
     return live
 
 

@@ -60,6 +60,8 @@ class HeadlessKernel:
         self.client: Any = None
         #: What the kernel says about its language, once it has started.
         self.language_info: dict[str, Any] = {}
+        #: Its specification, once it was looked up.
+        self.spec: Any = None
 
     async def start(self) -> None:
         """Start the kernel and wait until it answers.
@@ -94,6 +96,7 @@ class HeadlessKernel:
                 f"the notebook asks for the kernel {self.name!r}, which is not installed (installed: {known}); "
                 "install it, or choose another in JupyterLab and save the notebook"
             ) from None
+        self.spec = spec
         manager = AsyncKernelManager(
             kernel_name=self.name, kernel_spec_manager=specs, connection_file=str(private / "kernel.json")
         )
@@ -120,6 +123,11 @@ class HeadlessKernel:
                 return
             if not self.alive:
                 raise KernelStartError(f"the kernel {self.name!r} ended while it started: {self.exit_reason()}")
+
+    @property
+    def pid(self) -> int | None:
+        """The kernel's process, None before it was started."""
+        return None if self._process is None else self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -8,7 +8,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,31 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from jupyter_wf.core.errors import InvalidTransition
-from jupyter_wf.core.models import RunError
+from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
+from jupyter_wf.engine.resuming import next_attempt
+from jupyter_wf.engine.returned import returned
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.notebook.client import CellClient
+from jupyter_wf.notebook.earlier import EarlierCells, EarlierOutputs
+from jupyter_wf.notebook.endings import (
+    STOPPED,
+    Outcome,
+    close_cell,
+    dead_kernel,
+    failure,
+    failure_of_task,
+    show_stop,
+    stop_told,
+    tolerated,
+)
 from jupyter_wf.notebook.kernels import GRACE, HeadlessKernel, KernelStartError, kernel_name_of
+from jupyter_wf.notebook.plan import Plan
+from jupyter_wf.notebook.provenance import provenance
 from jupyter_wf.notebook.source import read_notebook, write_atomically
 from jupyter_wf.notebook.steps import Step, steps
-from jupyter_wf.notebook.streams import CellText, LogLines, plain_text
+from jupyter_wf.notebook.streams import CellText, LogLines
+from jupyter_wf.notebook.usage import Meter
 
 __all__ = ["NotebookRunner", "Outcome"]
 
@@ -31,38 +47,46 @@ __all__ = ["NotebookRunner", "Outcome"]
 _to_node: Callable[[dict[str, Any]], Any] = nbformat.from_dict
 _to_text: Callable[[Any], str] = nbformat.v4.writes
 _INFO, _ERROR = logging.INFO, logging.ERROR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a notebook run or one of its cells ended."""
-
-    type: StateType
-    message: str | None = None
-    error: RunError | None = None
+#: Waits for what the cells have left running, where the kernel knows of such things: it may be without our extension,
+#: or have an older one than this process.
+_WAIT = (
+    "if 'wait' in getattr(__import__('sys').modules.get('jupyter_wf.ipython.commands.registry'), 'COMMANDS', ()) "
+    "and get_ipython().find_line_magic('wf'): get_ipython().run_line_magic('wf', 'wait')"
+)
+#: Seconds that finding out the commit and the packages may take once the last cell has ended.
+_PATIENCE = 5.0
 
 
 class NotebookRunner:
     """Executes the notebook at ``executed`` in place, on the main thread's event loop.
 
     ``live`` is its run, which this process owns; ``folder`` is where the kernel works; ``environ`` is the kernel's
-    environment; ``private`` is a folder with a short path for its sockets. The notebook is saved after every cell.
-    `run` brings the run to its end and never raises for what the notebook does.
+    environment; ``private`` is a folder with a short path for its sockets; ``plan`` says what may be restored. The
+    notebook is saved after every cell. `run` brings the run to its end and never raises for what the notebook does.
     """
 
     def __init__(
-        self, live: LiveRun, *, executed: Path, folder: Path, environ: Mapping[str, str], private: Path
+        self,
+        live: LiveRun,
+        *,
+        executed: Path,
+        folder: Path,
+        environ: Mapping[str, str],
+        private: Path,
+        plan: Plan | None = None,
     ) -> None:
         self._live = live
         self._executed = executed
         self._folder = folder
         self._environ = environ
         self._private = private
+        self._plan = plan or Plan()
         self._loop = asyncio.get_running_loop()
         self._notebook: Any = None
         self._kernel: HeadlessKernel | None = None
         self._client: CellClient | None = None
-        self._cell_run: LiveRun | None = None
+        self._earlier = EarlierCells(live, ())
+        self._surroundings: asyncio.Task[None] | None = None
         self._stopped: Outcome | None = None
         self._stopper: asyncio.Task[None] | None = None
         self._pressed = asyncio.Event()
@@ -84,7 +108,8 @@ class NotebookRunner:
             live.log(
                 _ERROR if outcome.type is not StateType.CANCELLED else _INFO, outcome.message or outcome.type.value
             )
-        live.set_state(outcome.type, None, outcome.message, error=outcome.error)
+        kept = returned(live.runtime.store, live.id) if outcome.type is StateType.COMPLETED else None
+        live.set_state(outcome.type, outcome.name, outcome.message, error=outcome.error, kept=kept)
         return outcome
 
     def stop(self, why: Outcome, *, now: bool = False) -> None:
@@ -137,7 +162,8 @@ class NotebookRunner:
         self._notebook = _to_node(source.content)
         for step in todo:
             self._notebook.cells[step.index].update(outputs=[], execution_count=None)
-        self._notebook.metadata["jupyter_wf"] = {"run_id": self._live.id}
+        self._notebook.metadata["jupyter_wf"] = {"run_id": self._live.id, "attempt": self._live.attempt}
+        self._earlier = EarlierCells(self._live, todo)
         began = time.monotonic()
         kernel = HeadlessKernel(
             name=kernel_name_of(source.content["metadata"]),
@@ -151,54 +177,134 @@ class NotebookRunner:
         except KernelStartError as error:
             return self._stopped or Outcome(type=StateType.CRASHED, message=str(error))
         self._live.log(_INFO, f"kernel {kernel.name!r} started in {time.monotonic() - began:.2f} s")
+        self._surroundings = self._loop.create_task(self._note_surroundings(kernel))
         self._notebook.metadata["language_info"] = kernel.language_info
-        self._client = CellClient(self._notebook, kernel.manager, kernel.client)
+        restore = EarlierOutputs(source.cells, self._plan.executed)
+        self._client = CellClient(self._notebook, kernel.manager, kernel.client, restore=restore)
+        return await self._execute_steps(todo)
+
+    async def _note_surroundings(self, kernel: HeadlessKernel) -> None:
+        """Write down what the run is made with."""
+        facts = await provenance(
+            self._live.runtime.settings,
+            folder=self._folder,
+            kernel=kernel.name,
+            display_name=kernel.spec.display_name,
+            language=kernel.spec.language,
+            argv=kernel.spec.argv,
+        )
+        self._live.patch(source=facts)
+
+    async def _execute_steps(self, todo: list[Step]) -> Outcome:
+        """Execute cell after cell; after a failure only those that are meant for it."""
+        failed: Outcome | None = None
         for step in todo:
             if self._stopped:
                 return self._stopped
+            if failed is not None and not step.after_failure:
+                continue
             outcome = await self._execute_step(step)
             self._save()
-            if outcome.type is not StateType.COMPLETED:
-                return outcome
-        return self._stopped or Outcome(type=StateType.COMPLETED)
+            if outcome.type is StateType.FAILED:
+                failed = failed or outcome
+            elif outcome.type is not StateType.COMPLETED or outcome.stops:
+                return outcome if failed is None or outcome.type is StateType.CANCELLED else failed
+        if self._stopped:
+            return self._stopped
+        rest = await self._wait_for_rest(failed)
+        self._save()
+        return self._stopped or failed or rest or Outcome(type=StateType.COMPLETED)
 
     async def _execute_step(self, step: Step) -> Outcome:
-        live, client = self._live, self._client
-        assert client is not None
-        run: LiveRun | None = None
-        if step.own_run:
-            where = {"cell": step.index, "cell_id": step.cell_id}
-            run = live.runtime.begin("cell", step.name, parent=live, source=where)
-            _begin(run)
-            # The cell's code may ask at once which run it is part of.
-            await asyncio.to_thread(live.runtime.journal.flush)
-        context = {
-            "run_id": run.id if run else None,
-            "flow_run_id": live.id,
-            "root_run_id": live.root_id,
-            "cell": step.index,
-            "cell_id": step.cell_id,
-        }
+        client, kernel = self._client, self._kernel
+        assert client is not None and kernel is not None
+        run = await self._begin_cell(step) if step.own_run else None
+        meter = Meter(kernel.pid) if run is not None else None
+        if meter is not None:
+            meter.start()
         replies: list[dict[str, Any]] = []
         # What a %%task cell prints is logged by the kernel, which knows the task.
         text = CellText(LogLines(_logger(run)) if run else None)
         try:
-            await client.execute_in_run(step.index, context, text, on_reply=replies.append)
-            outcome = Outcome(type=StateType.COMPLETED, message=_tolerated(replies))
+            await client.execute_in_run(step.index, self._context(step, run), text, on_reply=replies.append)
+            outcome = Outcome(type=StateType.COMPLETED)
         except CellExecutionError as error:
-            outcome = self._stopped or _failure(step, error)
+            outcome = self._stopped or failure(step, error)
         except DeadKernelError:
-            outcome = self._stopped or self._death()
-        if run is not None:
-            _close(run, outcome)
+            outcome = self._stopped or dead_kernel(kernel.exit_reason())
+        if replies and not self._stopped:
+            outcome = self._judged(step, outcome, replies[-1]["content"])
+        if run is not None and meter is not None:
+            run.patch(source={"usage": meter.stop().as_json()})
+            close_cell(run, outcome)
         return outcome
 
-    def _death(self) -> Outcome:
-        assert self._kernel is not None
-        message = f"the kernel died: {self._kernel.exit_reason()}"
-        return Outcome(type=StateType.CRASHED, message=message, error=RunError(type="DeadKernelError", message=message))
+    def _judged(self, step: Step, outcome: Outcome, reply: dict[str, Any]) -> Outcome:
+        """Return how a cell ended, where it may have stopped the run early, or raised what it may raise."""
+        reason = stop_told(reply)
+        if reason is not None:
+            show_stop(self._notebook.cells[step.index].outputs, reason)
+            return Outcome(type=StateType.COMPLETED, name=STOPPED, message=reason)
+        if outcome.type is StateType.COMPLETED:
+            return Outcome(type=StateType.COMPLETED, message=tolerated(reply))
+        return outcome
 
-    def _save(self) -> None:
+    async def _begin_cell(self, step: Step) -> LiveRun:
+        """Make the run of a plain cell, or begin the next attempt of the one that it had."""
+        live = self._live
+        where = {"cell": step.index, "cell_id": step.cell_id}
+        before = self._earlier.take(step)
+        if before is None:
+            run = live.runtime.begin("cell", step.name, parent=live, source=where)
+        else:
+            run = next_attempt(live, before, name=step.name, source=where)
+        _begin(run)
+        # The cell's code may ask at once which run it is part of.
+        await asyncio.to_thread(live.runtime.journal.flush)
+        return run
+
+    def _context(self, step: Step | None, run: LiveRun | None) -> dict[str, Any]:
+        """Return what the kernel is told with a request."""
+        return {
+            "run_id": run.id if run else None,
+            "flow_run_id": self._live.id,
+            "root_run_id": self._live.root_id,
+            "cell": step.index if step else None,
+            "cell_id": step.cell_id if step else None,
+            "plan": self._plan.told(self._live.attempt),
+        }
+
+    async def _wait_for_rest(self, failed: Outcome | None) -> Outcome | None:
+        """Wait for what the cells have left running; return the failure of something that nobody has heard of."""
+        client, kernel = self._client, self._kernel
+        assert client is not None and kernel is not None
+        if kernel.language_info.get("name") != "python":
+            return None
+        try:
+            reply = await client.execute_silently(_WAIT, self._context(None, None))
+        except DeadKernelError:
+            return dead_kernel(kernel.exit_reason())
+        if reply.get("status") != "error":
+            return None
+        reason = stop_told(reply)
+        if reason is not None:
+            return Outcome(type=StateType.COMPLETED, name=STOPPED, message=reason)
+        outcome = failure_of_task(reply, await asyncio.to_thread(self._cell_of, str(reply.get("ename"))))
+        if failed is not None and not self._stopped:
+            self._live.log(_ERROR, outcome.message or "")
+        return outcome
+
+    def _cell_of(self, error_type: str) -> int | None:
+        """Return the index of the cell whose task failed with an error of this type, None where that is not clear."""
+        self._live.runtime.journal.flush()
+        where = RunFilter(kinds=("task",), parent_id=self._live.id, states=(StateType.FAILED.value,))
+        failed: tuple[Run, ...] = self._live.runtime.store.list_runs(where).items
+        cells = [run.source.get("cell") for run in failed if run.error is not None and run.error.type == error_type]
+        return cells[0] if cells and isinstance(cells[0], int) else None
+
+    def _save(self, *, last: bool = False) -> None:
+        if self._client is not None:
+            self._client.settle(last=last)
         write_atomically(self._executed, _to_text(self._notebook) + "\n")
 
     async def _end(self) -> None:
@@ -209,7 +315,12 @@ class NotebookRunner:
         if kernel is not None:
             await kernel.stop(politely=not self._pressed.is_set())
         if self._notebook is not None:
-            self._save()
+            self._save(last=True)
+        if self._surroundings is not None:
+            await asyncio.wait((self._surroundings,), timeout=0 if self._pressed.is_set() else _PATIENCE)
+            self._surroundings.cancel()
+            if self._surroundings.done() and not self._surroundings.cancelled() and self._surroundings.exception():
+                self._live.log(_INFO, f"what the run was made with is not known: {self._surroundings.exception()}")
         self._live.runtime.journal.flush()
         self._live.runtime.store.reap(time.time())
 
@@ -222,24 +333,3 @@ def _begin(run: LiveRun) -> None:
 
 def _logger(run: LiveRun) -> Callable[[str, str], None]:
     return lambda stream, line: run.log(_INFO, line, stream)
-
-
-def _tolerated(replies: list[dict[str, Any]]) -> str | None:
-    content = replies[-1]["content"] if replies else {}
-    return f"raised {content.get('ename')}, which its tag allows" if content.get("status") == "error" else None
-
-
-def _failure(step: Step, error: CellExecutionError) -> Outcome:
-    record = RunError(type=error.ename, message=error.evalue, traceback=plain_text(error.traceback))
-    return Outcome(
-        type=StateType.FAILED, message=f"cell {step.index + 1}: {error.ename}: {error.evalue}"[:500], error=record
-    )
-
-
-def _close(run: LiveRun, outcome: Outcome) -> None:
-    if not run.is_open:
-        return
-    message = outcome.message
-    if outcome.error is not None and outcome.type is StateType.FAILED:
-        message = f"{outcome.error.type}: {outcome.error.message}"[:500]
-    run.set_state(outcome.type, None, message, error=outcome.error)

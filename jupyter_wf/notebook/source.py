@@ -8,14 +8,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jupyter_wf.core.errors import TargetError
 
-__all__ = ["NotebookSource", "cell_tags", "parse_notebook", "read_notebook", "write_atomically"]
+__all__ = [
+    "NotebookSource",
+    "cell_tags",
+    "parse_notebook",
+    "read_notebook",
+    "write_atomically",
+    "write_bytes_atomically",
+]
 
 _LARGEST = 512 * 1024 * 1024
 _CELL_TYPES = ("code", "markdown", "raw")
@@ -25,13 +32,14 @@ _CELL_TYPES = ("code", "markdown", "raw")
 class NotebookSource:
     """A snapshot of a notebook.
 
-    ``path`` is absolute; ``digest`` is the SHA-256 of the file's bytes in hexadecimal; ``content`` is the notebook in
-    nbformat 4, its cell sources and stream texts joined to single strings.
+    ``path`` is absolute; ``data`` are the file's bytes and ``digest`` their SHA-256 in hexadecimal; ``content`` is the
+    notebook in nbformat 4, its cell sources and stream texts joined to single strings.
     """
 
     path: Path
     digest: str
     content: dict[str, Any]
+    data: bytes = field(repr=False)
 
     @property
     def cells(self) -> list[dict[str, Any]]:
@@ -81,7 +89,7 @@ def parse_notebook(data: bytes, path: Path, shown: str) -> NotebookSource:
     if content["nbformat"] != 4:
         raise TargetError(shown, f"is in notebook format {content['nbformat']!r}; open it in JupyterLab and save it")
     _check(content, shown)
-    return NotebookSource(path=path, digest=sha256(data).hexdigest(), content=content)
+    return NotebookSource(path=path, digest=sha256(data).hexdigest(), content=content, data=data)
 
 
 def _check(content: dict[str, Any], shown: str) -> None:
@@ -135,11 +143,16 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
 
     Lone surrogates, which UTF-8 does not have, become ``?``. Raises `OSError`.
     """
+    write_bytes_atomically(path, text.encode("utf-8", "replace"), mode=mode)
+
+
+def write_bytes_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Replace the file at ``path`` by ``data``, as `write_atomically` does. Raises `OSError`."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text.encode("utf-8", "replace"))
+            file.write(data)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

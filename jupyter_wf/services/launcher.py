@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import shutil
 import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jupyter_wf.core.errors import JupyterWfError, RunFinished
-from jupyter_wf.core.events import RunCreated, StateChanged
+from jupyter_wf.core.events import ResultStored, RunCreated, StateChanged
 from jupyter_wf.core.ids import new_id, run_name
 from jupyter_wf.core.models import Run
-from jupyter_wf.core.parameters import to_json
+from jupyter_wf.core.parameters import is_secret, to_json
 from jupyter_wf.core.processes import ProcessInfo
-from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, Settings
+from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.notebook.parameters import inject, notebook_arguments
+from jupyter_wf.notebook.plan import Plan
+from jupyter_wf.notebook.snapshots import keep_snapshot
 from jupyter_wf.notebook.source import NotebookSource, read_notebook, write_atomically
 from jupyter_wf.notebook.steps import steps
+from jupyter_wf.services.runners import last_words, private_folder, start_runner
 from jupyter_wf.store.base import Store
+from jupyter_wf.store.blobs import Blobs
 
-__all__ = ["PASS_VARIABLE", "Launched", "clean_environment", "launch_notebook", "start_notebook"]
+__all__ = [
+    "ARGUMENTS_KEY",
+    "Laid",
+    "Launched",
+    "kept_arguments",
+    "launch_notebook",
+    "lay_out",
+    "set_off",
+    "start_notebook",
+]
 
-#: Names of environment variables, separated by commas, that are handed on although they look like secrets.
-PASS_VARIABLE = "JUPYTER_WF_PASS_ENV"
-_RUNNER = "jupyter_wf.services.runner_main"
-_SECRET_ENDINGS = ("_TOKEN", "_SECRET")
-_LOG_TAIL = 2_000
-#: Bytes of a folder's path in which sockets still fit: their paths end at 108 on Linux, at 104 elsewhere.
-_LONGEST_FOLDER = 80
+#: Under this and the run's id stand the parameters that were given for it, but for secrets.
+ARGUMENTS_KEY = "arguments/"
 _log = logging.getLogger(__name__)
 
 
@@ -64,17 +67,28 @@ class Launched:
         return not self.watcher.is_alive()
 
 
-def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` without tokens and secrets (``JUPYTER_TOKEN``, ``*_TOKEN``, ``*_SECRET``).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laid:
+    """A notebook, laid out to be executed.
 
-    Those that `PASS_VARIABLE` names stay. Variables that say which run this process belongs to are left out too.
+    ``executed`` is the copy with the parameters in it; ``given`` are those that somebody gave, ``parameters`` those and
+    the defaults, both JSON values; ``expected`` is how many cells there are to execute.
     """
-    kept = {name.strip() for name in environ.get(PASS_VARIABLE, "").split(",")}
-    return {
-        name: value
-        for name, value in environ.items()
-        if (name in kept or not name.upper().endswith(_SECRET_ENDINGS)) and name not in (PARENT_VARIABLE, ROOT_VARIABLE)
-    }
+
+    notebook: NotebookSource
+    executed: Path
+    given: dict[str, Any]
+    parameters: dict[str, Any] = field(repr=False)
+    expected: int
+
+    def told(self) -> dict[str, Any]:
+        """Return what a run's ``source`` says of it."""
+        return {
+            "path": str(self.notebook.path),
+            "digest": self.notebook.digest,
+            "executed": str(self.executed),
+            "given": sorted(self.given),
+        }
 
 
 def launch_notebook(
@@ -105,133 +119,134 @@ def start_notebook(
     source: dict[str, Any],
     process: ProcessInfo,
     foreground: bool = False,
+    plan: Plan | None = None,
+    parent: tuple[str, str] | None = None,
+    notebook: NotebookSource | None = None,
 ) -> Launched:
     """Start the notebook at ``path`` in a runner process of its own.
 
     ``parameters`` are JSON values by name; ``source`` is added to what the run's record says about where it comes
     from; ``process`` is the caller, who must not end before the runner has claimed the run if nobody is to wonder why
-    it didn't. In the ``foreground`` the run ends when the caller does; otherwise it outlives the caller.
+    it didn't. In the ``foreground`` the run ends when the caller does; otherwise it outlives the caller. ``plan`` says
+    what may be restored from another run; ``parent`` are the ids of the run that this one is part of, and of that
+    one's root; ``notebook`` is what is run instead of what the file holds now.
 
     Raises `TargetError` for what is no notebook, `ParameterError` for a wrong parameter, `StoreError`, and `OSError`
     where the run's folder can't be written; then there is no run.
     """
-    notebook = read_notebook(path)
-    arguments = notebook_arguments(notebook)
-    bound = arguments.bind(parameters)
+    notebook = notebook or read_notebook(path)
     run_id = new_id()
-    content = inject(notebook, arguments, bound)
-    executed = _lay_out(settings.runs / run_id, notebook, content)
-    folder = executed.parent
-    told = {
-        "notebook": str(path),
-        "path": str(notebook.path),
-        "digest": notebook.digest,
-        "executed": str(executed),
-        "folder": str(folder),
-        **source,
-    }
-    run = _record(store, run_id, notebook, content, {**arguments.defaults(), **bound}, told, process)
-    log = folder / "runner.log"
-    private = Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
+    folder = settings.runs / run_id
+    laid = lay_out(settings, notebook, parameters, folder)
+    told = {"notebook": str(path), **laid.told(), "folder": str(folder), **source}
+    run = _record(store, settings, run_id, laid, told, process, parent)
+    private = private_folder()
     job = {
         "run_id": run_id,
         "private": str(private),
-        "executed": str(executed),
+        "executed": str(laid.executed),
         "folder": str(notebook.path.parent),
         "notebook": str(told["notebook"]),
         "lifeline": foreground,
+        "plan": (plan or Plan()).to_json(),
     }
     try:
-        runner = _spawn(settings, folder, log)
+        return set_off(store, settings, run, laid, job, process)
     except OSError as error:
-        shutil.rmtree(private, ignore_errors=True)
         _crash(store, run_id, process, f"the runner can't be started: {error}")
         raise
-    _hand_over(runner, job, keep_open=foreground)
+
+
+def set_off(
+    store: Store, settings: Settings, run: Run, laid: Laid, job: Mapping[str, Any], process: ProcessInfo
+) -> Launched:
+    """Start a runner with its job and have its end watched. Raises `OSError`."""
+    log, private = laid.executed.parent / "runner.log", Path(job["private"])
+    try:
+        runner = start_runner(settings, job, folder=laid.executed.parent, log=log)
+    except OSError:
+        shutil.rmtree(private, ignore_errors=True)
+        raise
     watcher = threading.Thread(
         target=_watch,
-        args=(store, run_id, process, runner, log, private),
-        name=f"jupyter-wf-runner-{run_id[:8]}",
+        args=(store, run.id, process, runner, log, private),
+        name=f"jupyter-wf-runner-{run.id[:8]}",
         daemon=True,
     )
     watcher.start()
-    return Launched(run=run, process=runner, executed=executed, log=log, watcher=watcher)
+    return Launched(run=run, process=runner, executed=laid.executed, log=log, watcher=watcher)
 
 
-def _lay_out(folder: Path, notebook: NotebookSource, content: dict[str, Any]) -> Path:
-    """Make the run's folder with the copy of the notebook that will be executed; return the copy's path."""
+def lay_out(
+    settings: Settings,
+    notebook: NotebookSource,
+    parameters: Mapping[str, Any],
+    folder: Path,
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> Laid:
+    """Make ``folder``, which must not exist yet, with the copy of the notebook that will be executed.
+
+    ``parameters`` are JSON values by name, ``texts`` more of them as people type them. The notebook as it is now is
+    kept too. Raises `ParameterError`, `TargetError`, and `OSError` where the folder can't be made.
+    """
+    arguments = notebook_arguments(notebook)
+    bound = arguments.bind(dict(parameters), dict(texts or {}))
+    content = inject(notebook, arguments, bound)
+    keep_snapshot(settings, notebook)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)
     executed = folder / f"{notebook.path.stem}.ipynb"
     write_atomically(executed, json.dumps(content, indent=1))
-    return executed
+    return Laid(
+        notebook=notebook,
+        executed=executed,
+        given=bound,
+        parameters={**arguments.defaults(), **bound},
+        expected=len(steps(content["cells"])),
+    )
+
+
+def kept_arguments(settings: Settings, run_id: str, given: Mapping[str, Any], at: float) -> ResultStored:
+    """Return what is stored of the parameters that were given for a run: its record shows them shortened and masked."""
+    told = {name: value for name, value in given.items() if not is_secret(name)}
+    return ResultStored(run_id, at, ARGUMENTS_KEY + run_id, None, *Blobs(settings.results).keep(told))
 
 
 def _record(
     store: Store,
+    settings: Settings,
     run_id: str,
-    notebook: NotebookSource,
-    content: dict[str, Any],
-    parameters: dict[str, Any],
-    source: dict[str, Any],
+    laid: Laid,
+    source: Mapping[str, Any],
     process: ProcessInfo,
+    parent: Sequence[str] | None,
 ) -> Run:
     """Write the run down, PENDING and owned by nobody yet."""
     store.register(process)
     journal = store.journal()
     now = time.time()
+    parent_id, root_id = parent or (None, run_id)
+    journal.append(kept_arguments(settings, run_id, laid.given, now))
     journal.append(
         RunCreated(
             run_id,
             now,
             "flow",
             run_name(),
-            notebook.path.stem,
+            laid.notebook.path.stem,
             None,
+            parent_id,
+            root_id,
             None,
-            run_id,
-            None,
-            parameters=to_json(parameters),
+            parameters=to_json(laid.parameters),
             source=json.dumps(source),
-            expected=len(steps(content["cells"])),
+            expected=laid.expected,
         )
     )
     journal.append(StateChanged(run_id, now, 1, StateType.PENDING.value, "Pending"))
     journal.flush()
     return store.get_run(run_id)
-
-
-def _short_folder() -> str | None:
-    """Return a folder for sockets, short enough for their paths: the system's own choice where that is."""
-    return None if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER else "/tmp"
-
-
-def _spawn(settings: Settings, folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    try:
-        return subprocess.Popen(
-            # -P: a module beside the notebook must not stand in for one of ours in the runner.
-            [sys.executable, "-P", "-m", _RUNNER],
-            stdin=subprocess.PIPE,
-            stdout=handle,
-            stderr=handle,
-            cwd=folder,
-            env={**clean_environment(os.environ), HOME_VARIABLE: str(settings.home)},
-            start_new_session=True,
-        )
-    finally:
-        os.close(handle)
-
-
-def _hand_over(runner: subprocess.Popen[bytes], job: dict[str, Any], *, keep_open: bool) -> None:
-    """Send the job to the runner; one that is dead already is noticed by `_watch`."""
-    assert runner.stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        runner.stdin.write(json.dumps(job).encode() + b"\n")
-        runner.stdin.flush()
-    if not keep_open:
-        with contextlib.suppress(BrokenPipeError):
-            runner.stdin.close()
 
 
 def _watch(
@@ -243,7 +258,9 @@ def _watch(
     try:
         if not store.get_run(run_id).state.is_closed():
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            _crash(store, run_id, process, f"the runner ended before it took the run ({how}){_tail(log)}")
+            said = last_words(log)
+            told = f"it said:\n{said}" if said else f"its log {log} is empty"
+            _crash(store, run_id, process, f"the runner ended before it took the run ({how}); {told}")
         store.reap(time.time())
     except (JupyterWfError, RuntimeError) as error:
         _log.warning("the end of the runner of run %s could not be recorded: %s", run_id, error)
@@ -258,11 +275,3 @@ def _crash(store: Store, run_id: str, process: ProcessInfo, message: str) -> Non
     journal = store.journal()
     journal.append(StateChanged(run_id, time.time(), run.attempt, StateType.CRASHED.value, "Crashed", message))
     journal.flush()
-
-
-def _tail(log: Path) -> str:
-    try:
-        text = log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
-    except OSError:
-        return ""
-    return f"; it said:\n{text}" if text else f"; its log {log} is empty"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -16,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_wf.core.errors import RunFinished, RunNotFound
+from jupyter_wf.core.models import Run
 from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings
+from jupyter_wf.notebook.plan import Plan
 
 __all__ = ["main"]
 
@@ -34,12 +38,16 @@ def main() -> int:
     try:
         runtime.journal.flush()
         try:
-            run = runtime.store.claim(job["run_id"], runtime.process.id)
+            run = _take(runtime, job)
         except (RunFinished, RunNotFound) as error:
             print(f"nothing to do: {error}", file=sys.stderr)
+            if "next_attempt" in job:
+                # Whoever was quicker has laid out a notebook of their own.
+                shutil.rmtree(Path(job["executed"]).parent, ignore_errors=True)
             return 0
         live = runtime.adopt(run)
         try:
+            _note(live, job.get("next_attempt"))
             asyncio.run(_execute(live, job))
         except BaseException as error:
             live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)
@@ -47,6 +55,24 @@ def main() -> int:
         return 0
     finally:
         runtime.close()
+
+
+def _take(runtime: Runtime, job: dict[str, Any]) -> Run:
+    """Make this process the owner of the run: of its first attempt, or of the next one."""
+    if "next_attempt" in job:
+        return runtime.store.take_over(job["run_id"], runtime.process.id)
+    return runtime.store.claim(job["run_id"], runtime.process.id)
+
+
+def _note(live: LiveRun, told: dict[str, Any] | None) -> None:
+    """Write down what is new in a next attempt."""
+    if told is None:
+        return
+    live.patch(source=told["source"], parameters=json.loads(told["parameters"]), expected=told["expected"])
+    for line in told["log"]:
+        live.log(logging.INFO, f"attempt {live.attempt}: {line}")
+    # Whoever has started this process waits to hear that it has begun.
+    live.runtime.journal.flush()
 
 
 def _read_line() -> bytes:
@@ -65,6 +91,7 @@ async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from jupyter_wf.notebook.runner import NotebookRunner, Outcome
 
+    plan = Plan.from_json(job["plan"])
     environ = {
         **os.environ,
         PARENT_VARIABLE: live.id,
@@ -78,6 +105,7 @@ async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
         folder=Path(job["folder"]),
         environ=environ,
         private=Path(job["private"]),
+        plan=plan,
     )
 
     def end(message: str) -> None:

@@ -40,14 +40,15 @@ SIDEWAYS: Mapping[str, tuple[str, ...]] = {
 HOOKS = frozenset(("load_ipython_extension", "unload_ipython_extension"))
 
 _HOMES: Mapping[str, tuple[str, ...]] = {
-    "IPython": ("ipython",),
+    # The translation of magics needs no shell, and a notebook is looked at where no kernel is.
+    "IPython": ("ipython", "notebook.translate"),
     "anyio": ("engine", "executors", "services"),
     "anywidget": ("ipython",),
     "click": ("cli",),
     "cloudpickle": ("store.pickles", "engine", "executors"),
     "cronsim": ("core.schedules",),
     "dateutil": ("core.schedules",),
-    "distributed": ("executors.dask",),
+    "distributed": ("executors.dask", "executors.dask_place", "executors.dask_worker"),
     "ipykernel": ("notebook", "services", "ipython"),
     "ipywidgets": ("ipython",),
     "jupyter_client": ("notebook",),
@@ -57,6 +58,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "keyring": ("secrets",),
     "nbclient": ("notebook",),
     "nbformat": ("notebook",),
+    "psutil": ("notebook",),
     "pydantic": ("engine.coercion", "input"),
     "pydantic_core": ("engine.coercion", "secrets"),
     "pysqlite3": ("store.sqlite",),

@@ -19,8 +19,9 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import Runtime
-from jupyter_wf.services import launcher
-from jupyter_wf.services.launcher import Launched, clean_environment, launch_notebook, start_notebook
+from jupyter_wf.services import runners
+from jupyter_wf.services.launcher import Launched, launch_notebook, start_notebook
+from jupyter_wf.services.runners import clean_environment
 from tests.notebook.making import code, is_running, printed, read_cells, write_notebook
 from tests.waiting import until
 
@@ -112,7 +113,7 @@ def test_what_cannot_run_leaves_nothing_behind(runtime: Runtime, tmp_path: Path)
 def test_a_runner_that_dies_before_it_took_the_run_is_noticed(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "_RUNNER", "jupyter_wf.services.no_such_module")
+    monkeypatch.setattr(runners, "_RUNNER", "jupyter_wf.services.no_such_module")
     launched = start(runtime, write_notebook(tmp_path / "n.ipynb", "1"))
     run = ended(runtime, launched)
     assert run.state.type is StateType.CRASHED
@@ -123,7 +124,7 @@ def test_a_runner_that_dies_before_it_took_the_run_is_noticed(
 def test_a_runner_that_cannot_be_started_is_a_crash(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher.sys, "executable", str(tmp_path / "no-python"))
+    monkeypatch.setattr(runners.sys, "executable", str(tmp_path / "no-python"))
     with pytest.raises(OSError):
         start(runtime, write_notebook(tmp_path / "n.ipynb", "1"))
     (run,) = runtime.store.list_runs(RunFilter()).items
@@ -133,7 +134,7 @@ def test_a_runner_that_cannot_be_started_is_a_crash(
 def test_a_killed_runner_takes_its_kernel_along(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: Path
 ) -> None:
-    monkeypatch.setattr(launcher, "_short_folder", lambda: str(short))
+    monkeypatch.setattr(runners, "_short_folder", lambda: str(short))
     launched = start(runtime, write_notebook(tmp_path / "n.ipynb", "print('first')", SLEEP))
     lines = until(lambda: [r for r in runtime.store.logs(launched.run.id) if r.message.isdigit()])
     pid = int(lines[0].message)

@@ -1,0 +1,162 @@
+"""What a run was made with: the kernel and its packages, the commit, the host. Whatever can't be known is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jupyter_wf.core.settings import Settings
+from jupyter_wf.notebook.source import write_atomically
+
+__all__ = ["commit_of", "environment_of", "keep_environment", "provenance"]
+
+#: Seconds that git, or a Python that is asked for its packages, may take.
+_PATIENCE = 10.0
+_LONGEST = 200
+#: A repository may name a program that git calls to look for changes: none is called here.
+_GIT = ("git", "-c", "core.fsmonitor=false")
+#: Executed by the kernel's own Python. The names and versions stand in the folders' names: no file is opened.
+_ASK = """
+import json, os, platform, sys
+found = {}
+for folder in sys.path:
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        continue
+    for name in names:
+        stem, kind = os.path.splitext(name)
+        if kind in (".dist-info", ".egg-info"):
+            package, _, version = stem.partition("-")
+            found.setdefault(package.replace("_", "-").lower(), version.partition("-py")[0])
+print(json.dumps({"python": platform.python_version(), "implementation": platform.python_implementation(),
+                  "platform": platform.platform(), "executable": sys.executable, "packages": found}))
+"""
+_log = logging.getLogger(__name__)
+
+
+async def provenance(
+    settings: Settings, *, folder: Path, kernel: str, display_name: str, language: str, argv: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a run's ``source`` says of its surroundings; some hundred bytes.
+
+    ``folder`` is the notebook's; the others are facts of the kernel's specification, ``argv`` its command. The list of
+    packages goes to a file of its own (`keep_environment`), which the result names by its digest. Never raises for what
+    can't be found out.
+    """
+    facts: dict[str, Any] = {
+        "kernel": {
+            "name": kernel[:_LONGEST],
+            "display_name": display_name[:_LONGEST],
+            "language": language[:_LONGEST],
+            "command": (argv[0] if argv else "")[:_LONGEST],
+        },
+        "host": socket.gethostname()[:_LONGEST],
+    }
+    commit, environment = await asyncio.gather(
+        commit_of(folder), environment_of(argv[0]) if argv and language.lower() == "python" else _nothing()
+    )
+    if commit:
+        facts["git"] = commit
+    if environment:
+        facts["environment"] = await asyncio.to_thread(_kept, settings, environment)
+    return facts
+
+
+async def _nothing() -> dict[str, Any]:
+    return {}
+
+
+def _kept(settings: Settings, environment: Mapping[str, Any]) -> dict[str, Any]:
+    digest = None
+    try:
+        digest = keep_environment(settings, environment)
+    except OSError as error:
+        _log.warning("the list of packages can't be kept: %s", error)
+    return {"python": environment["python"], "packages": len(environment["packages"]), "digest": digest}
+
+
+def keep_environment(settings: Settings, environment: Mapping[str, Any]) -> str:
+    """Keep a list of packages in a file named by its SHA-256, and return that. Raises `OSError`."""
+    text = json.dumps(environment, sort_keys=True, indent=1)
+    digest = sha256(text.encode()).hexdigest()
+    path = settings.environments / f"{digest}.json"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, text)
+    return digest
+
+
+async def environment_of(executable: str) -> dict[str, Any]:
+    """Return what a Python says of itself: ``python`` (its version), ``platform``, ``packages`` (version by name).
+
+    ``executable`` is its command. There are also ``implementation`` and ``executable``. Empty where it says nothing.
+    """
+    text = await _output([executable, "-c", _ASK], None)
+    try:
+        said = json.loads(text)
+        packages = {str(name): str(version) for name, version in said["packages"].items()}
+        facts = {name: str(said[name]) for name in ("python", "implementation", "platform", "executable")}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return {**facts, "packages": dict(sorted(packages.items()))}
+
+
+async def commit_of(folder: Path) -> dict[str, Any]:
+    """Return the commit that a folder's repository is at: ``commit``, ``branch`` (None where detached), ``dirty``.
+
+    Empty outside a repository, and where there is no git.
+    """
+    told = await _output([*_GIT, "status", "--porcelain=v2", "--branch", "--untracked-files=no"], folder)
+    head: dict[str, str] = {}
+    dirty = False
+    for line in told.splitlines():
+        if line.startswith("# "):
+            name, _, value = line[2:].partition(" ")
+            head[name] = value
+        else:
+            dirty = True
+    commit = head.get("branch.oid", "")
+    if not commit:
+        return {}
+    branch = head.get("branch.head", "")
+    return {
+        "commit": None if commit == "(initial)" else commit[:64],
+        "branch": None if branch == "(detached)" else branch[:_LONGEST],
+        "dirty": dirty,
+    }
+
+
+async def _output(command: Sequence[str], folder: Path | None) -> str:
+    """Return what a command prints, nothing where it fails or takes too long."""
+    # Git asks nobody for a password here, and takes no lock that somebody who works there would meet.
+    environ = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except (OSError, ValueError):
+        return ""
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+    except TimeoutError:
+        return ""
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return out.decode("utf-8", "replace") if process.returncode == 0 else ""
