@@ -67,17 +67,14 @@ async def continue_async(callee: Callee, live: LiveRun, args: tuple[Any, ...], k
     __tracebackhide__ = True
     invocation = Invocation(callee, args, kwargs)
     invocation.take(live)
+    live.runtime.announce(live)
     return await execute_async(invocation)
 
 
 async def execute_async(invocation: Invocation) -> LiveRun:
     """Run a prepared call in the running event loop, to its end; return its run: a new one, or the one it was given."""
     __tracebackhide__ = True
-    attempt = 1
-    if invocation.begun:
-        attempt = invocation.live.attempt
-        invocation.live.runtime.announce(invocation.live)
-    await _run(invocation, attempt)
+    await _run(invocation, invocation.live.attempt if invocation.begun else 1)
     return invocation.live
 
 

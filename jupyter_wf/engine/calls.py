@@ -224,7 +224,7 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         parameters=parameters,
         recorded=exact,
         tags=tuple(sorted({*tags, *callee.tags})) if tags else callee.tags,
-        upstream=[future.task_run_id for future in upstream.futures] if upstream else invocation.edges,
+        upstream=[*invocation.edges, *(f.task_run_id for f in upstream.futures)] if upstream else invocation.edges,
         source=source,
         max_attempts=callee.policy.retries + 1,
         call_number=number,
@@ -265,11 +265,7 @@ def call(callee: Callee, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_
 def execute(invocation: Invocation) -> LiveRun:
     """Run a prepared call in the calling thread, to its end; return its run: a new one, or the one it was given."""
     __tracebackhide__ = True
-    attempt = 1
-    if invocation.begun:
-        attempt = invocation.live.attempt
-        invocation.live.runtime.announce(invocation.live)
-    _run(invocation, attempt)
+    _run(invocation, invocation.live.attempt if invocation.begun else 1)
     return invocation.live
 
 
@@ -278,6 +274,7 @@ def continue_run(callee: Callee, live: LiveRun, args: tuple[Any, ...], kwargs: d
     __tracebackhide__ = True
     invocation = Invocation(callee, args, kwargs)
     invocation.take(live)
+    live.runtime.announce(live)
     return execute(invocation)
 
 

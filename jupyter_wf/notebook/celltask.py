@@ -14,7 +14,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from jupyter_wf.core.events import Kept, ResultStored
-from jupyter_wf.core.lifecycle import Life
+from jupyter_wf.core.lifecycle import Life, failed, not_ready, skipped
+from jupyter_wf.core.states import State
+from jupyter_wf.core.triggers import Ready, Verdict, decide
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation
 from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
@@ -66,7 +68,8 @@ class PreparedCell:
 
     ``line`` is the cell's first line without its magic; ``body`` is compiled, under ``filename`` and ``flags``.
     ``origin`` is where the cell is, for the run's record. ``persist`` tells that what it leaves is stored with its run;
-    ``edges`` are the runs that it comes after. ``heeding`` is put around a body that runs in the caller's thread,
+    ``edges`` are the runs that it comes after, ``before`` the names and final states of tasks that decide whether it
+    runs at all. ``heeding`` is put around a body that runs in the caller's thread,
     ``show`` displays the last value of one that does not.
     """
 
@@ -80,6 +83,7 @@ class PreparedCell:
     origin: Mapping[str, Any] = field(default_factory=dict)
     persist: bool = False
     edges: Sequence[str] = ()
+    before: Sequence[tuple[str, State]] = ()
     heeding: Callable[[], AbstractContextManager[Any]] = nullcontext
     show: Callable[[Any], Any] = lambda value: None
 
@@ -88,10 +92,24 @@ class PreparedCell:
         """16 hexadecimal characters that change with the body's meaning, not with its comments or its layout."""
         return code_of_body(self.task.body)
 
-    def inputs(self, bound: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the cell reads, as it is now, with ``bound`` names on top."""
-        found = {name: self.namespace[name] for name in sorted(self.task.reads) if name in self.namespace}
+    def inputs(self, bound: Mapping[str, Any] | None = None, namespace: Namespace | None = None) -> dict[str, Any]:
+        """Return what the cell reads in ``namespace`` (None: in the notebook's, now), with ``bound`` names on top."""
+        names = self.namespace if namespace is None else namespace
+        found = {name: names[name] for name in sorted(self.task.reads) if name in names}
         return {**found, **bound} if bound else found
+
+    def verdict(self, names: Namespace | None = None) -> Verdict:
+        """Say whether the cell is to run, given the runs before it, and its condition in ``names``.
+
+        Raises what the condition raises.
+        """
+        options = self.task.options
+        verdict = decide(options.run_if or "all_success", self.before)
+        if verdict.ready is Ready.CALL and options.when is not None:
+            code = compile(options.when, f"<--when of {self.task.name}>", "eval", self.flags)
+            if not eval(code, self.namespace if names is None else names):
+                return Verdict(Ready.SKIP, f"--when {options.when} does not hold")
+        return verdict
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -120,28 +138,26 @@ class PreparedCell:
             raise
         return self.left(self.namespace, shown, changed)
 
-    def beside(self, start: Namespace, bound: Mapping[str, Any] | None, *, publish: bool) -> Callable[[], Any]:
+    def beside(self, start: Namespace | None, bound: Mapping[str, Any] | None, *, publish: bool) -> Callable[[], Any]:
         """Return a function (a coroutine function for a body that awaits) that runs the body beside other cells.
 
-        It sees the notebook's names as they are in ``start``. What it binds arrives in the notebook when it has ended,
-        if ``publish``.
+        It sees the notebook's names as they are in ``start``, or, where that is None, as they are when it begins. What
+        it binds arrives in the notebook when it has ended, if ``publish``.
         """
 
         def run() -> CellValue:
-            overlay = Overlay(self.namespace, start, bound)
+            overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
             shown = self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         async def run_async() -> CellValue:
-            overlay = Overlay(self.namespace, start, bound)
+            overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
             shown = await self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         return run_async if self.body.is_async else run
 
-    def _take_out(
-        self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool
-    ) -> CellValue:
+    def _take_out(self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool) -> CellValue:
         names = self.body.names
         changed = overlay.changed() - (bound or {}).keys()
         value = self.left(overlay, shown, changed)
@@ -216,7 +232,7 @@ class CellKeeping(Keeping):
 class CellCall(Invocation):
     """The call of a cell: its inputs are recorded as the run's parameters, its edges as its upstream."""
 
-    __slots__ = ("bound", "edges", "prepared")
+    __slots__ = ("bound", "edges", "names", "prepared")
 
     def __init__(
         self,
@@ -224,15 +240,17 @@ class CellCall(Invocation):
         callee: Callee,
         *,
         bound: Mapping[str, Any] | None = None,
+        names: Namespace | None = None,
         wait_for: Iterable[Any] = (),
         submitted: bool = False,
     ) -> None:
         super().__init__(callee, (), {}, wait_for, submitted=submitted)
         self.prepared = prepared
         self.bound = bound
+        self.names = names
         self.edges = prepared.edges
         self._parameters = {
-            name: value for name, value in prepared.inputs(bound).items() if not isinstance(value, _NO_DATA)
+            name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, _NO_DATA)
         }
 
     def begin(self) -> LiveRun:
@@ -244,10 +262,17 @@ class CellCall(Invocation):
         return live
 
     def steps(self, attempt: int = 1) -> Life:
-        """Return the life that the run is to lead; its inputs are what the cell finds now."""
+        """Return the life that the run is to lead, now that what it comes after has ended: maybe it is skipped."""
         live, prepared = self.live, self.prepared
+        if self.bound is None:
+            try:
+                ready, reason = prepared.verdict(self.names)
+            except Exception as error:
+                return failed(error)
+            if ready is not Ready.CALL:
+                return skipped(reason) if ready is Ready.SKIP else not_ready(reason)
         if prepared.persist:
-            live.inputs = fingerprints(live, prepared.inputs(self.bound))
+            live.inputs = fingerprints(live, prepared.inputs(self.bound, self.names))
         return super().steps(attempt)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from jupyter_wf.core.errors import ParameterError
+from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.hooks import Hooks
@@ -16,10 +17,11 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.submit import start
 from jupyter_wf.engine.work import next_attempt
 from jupyter_wf.executors.base import Executor
+from jupyter_wf.notebook.cellcache import cell_results
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell, make_callee
-from jupyter_wf.notebook.definitions import define_again
 from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
+from jupyter_wf.notebook.redefining import define_again
 
 __all__ = ["call_beside", "call_here", "call_mapped"]
 
@@ -27,39 +29,49 @@ __all__ = ["call_beside", "call_here", "call_mapped"]
 def call_here(prepared: PreparedCell, **more: Any) -> CellCall:
     """Return the call of a cell that runs in the notebook's namespace, in the caller's thread."""
     work = prepared.run_here_async if prepared.body.is_async else prepared.run_here
-    return CellCall(prepared, make_callee(prepared, work, hooks=_keep_inputs(prepared), **more))
+    return CellCall(prepared, _callee(prepared, work, more))
 
 
 def call_beside(
-    prepared: PreparedCell, executor: Executor | None = None, *, wait_for: Sequence[Any] = (), **more: Any
+    prepared: PreparedCell,
+    executor: Executor | None = None,
+    *,
+    namespace: Namespace | None = None,
+    wait_for: Sequence[Any] = (),
+    **more: Any,
 ) -> CellCall:
     """Return the call of a cell that runs beside others, to be submitted: on a thread, or by ``executor``.
 
-    Raises `ParameterError` where the executor can't have the cell.
+    It begins with the names of ``namespace``; None are the notebook's when it begins. Raises `ParameterError` where
+    the executor can't have the cell.
     """
-    work = _work(prepared, executor, dict(prepared.namespace), None, publish=True)
-    callee = make_callee(prepared, work, hooks=_keep_inputs(prepared), **more)
-    return CellCall(prepared, callee, wait_for=wait_for, submitted=True)
+    work = _work(prepared, executor, namespace, None, publish=True)
+    callee = _callee(prepared, work, more)
+    return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
 def call_mapped(
     prepared: PreparedCell,
-    items: Sequence[Any],
     executor: Executor | None = None,
     *,
+    namespace: Namespace | None = None,
     wait_for: Sequence[Any] = (),
     **more: Any,
 ) -> CellCall:
-    """Return the call of a cell that runs once for each of ``items``, all at the same time as far as there is room.
+    """Return the call of a cell that runs once for each item, all at the same time as far as there is room.
 
-    Its outputs become lists, in the order of the items. The line's retries and time-out hold for each item. Raises
-    `ParameterError` where the executor can't have the cell.
+    Its outputs become lists, in the order of the items. The line's retries and time-out hold for each item. Otherwise
+    as `call_beside`.
     """
     # What is wrong with the executor is said before anything runs.
     _work(prepared, executor, {}, {}, publish=False)
-    work = partial(_run_all, prepared, items, executor)
+    work = partial(_run_all, prepared, namespace, executor)
     callee = make_callee(prepared, work, plain=True, hooks=_keep_inputs(prepared), **more)
-    return CellCall(prepared, callee, wait_for=wait_for, submitted=True)
+    return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
+
+
+def _callee(prepared: PreparedCell, work: Callable[[], Any], more: Mapping[str, Any]) -> Callee:
+    return make_callee(prepared, work, hooks=_keep_inputs(prepared), results=cell_results(prepared), **more)
 
 
 def _keep_inputs(prepared: PreparedCell, bound: Mapping[str, Any] | None = None) -> Hooks:
@@ -74,32 +86,38 @@ def _keep_inputs(prepared: PreparedCell, bound: Mapping[str, Any] | None = None)
 def _work(
     prepared: PreparedCell,
     executor: Executor | None,
-    namespace: Namespace,
+    namespace: Namespace | None,
     bound: Mapping[str, Any] | None,
     *,
     publish: bool,
 ) -> Callable[[], Any]:
-    """Return the work of a call that begins with the names of ``namespace``."""
+    """Return the work of a call that begins with the names of ``namespace``, None: those that are there then."""
     if executor is None or not executor.remote:
         return prepared.beside(namespace, bound, publish=publish)
     if prepared.body.as_module:
         why = "its text does not show all of its names (a magic, exec, a star import …): it can only run in this kernel"
         raise ParameterError("executor", f"the cell {prepared.task.name!r} can't be sent: {why}")
+    return partial(_run_elsewhere, prepared, executor, namespace, bound, publish)
+
+
+def _run_elsewhere(
+    prepared: PreparedCell,
+    executor: Executor,
+    namespace: Namespace | None,
+    bound: Mapping[str, Any] | None,
+    publish: bool,
+) -> CellValue:
+    live = current_run()
+    assert live is not None
     remote = RemoteCell(
         text=prepared.task.body,
         filename=prepared.filename,
         name=prepared.task.name,
         flags=prepared.flags,
         show=prepared.interactivity,
-        inputs=prepared.inputs(bound),
+        inputs=prepared.inputs(bound, namespace),
         outputs=prepared.task.data,
     )
-    return partial(_run_elsewhere, prepared, executor, remote, publish)
-
-
-def _run_elsewhere(prepared: PreparedCell, executor: Executor, remote: RemoteCell, publish: bool) -> CellValue:
-    live = current_run()
-    assert live is not None
     value: CellValue = send(executor, live, live.callee._replace(fn=remote))
     if publish:
         _bring_home(prepared, value)
@@ -119,20 +137,21 @@ def _bring_home(prepared: PreparedCell, value: CellValue) -> None:
         namespace.pop(name, None)
 
 
-def _run_all(prepared: PreparedCell, items: Sequence[Any], executor: Executor | None) -> CellValue:
+def _run_all(prepared: PreparedCell, namespace: Namespace | None, executor: Executor | None) -> CellValue:
     """Do the work of a mapped cell: its items are runs below it."""
     live = current_run()
     assert live is not None and prepared.task.options.map is not None
+    names = dict(prepared.namespace) if namespace is None else namespace
+    item, expression = prepared.task.options.map
+    items = _items(prepared, expression, names)
     live.patch(expected=len(items))
     if live.attempt > 1:
         # Items that an attempt before has completed are restored.
         next_attempt(live)
-    item = prepared.task.options.map[0]
     alone = replace(prepared, edges=())
     awaits = prepared.body.is_async and (executor is None or not executor.remote)
     # One for all, and a copy for each with its own work: making it takes longer than an empty item.
     shared = make_callee(alone, prepared.run_here_async if awaits else prepared.run_here)
-    names = dict(prepared.namespace)
     futures = []
     for number, value in enumerate(items):
         bound = {item: value}
@@ -140,8 +159,9 @@ def _run_all(prepared: PreparedCell, items: Sequence[Any], executor: Executor | 
             fn=_work(alone, executor, names, bound, publish=False),
             run_name=f"{prepared.task.name}[{number}]",
             hooks=_keep_inputs(alone, bound),
+            results=cell_results(alone, bound),
         )
-        futures.append(start(CellCall(alone, callee, bound=bound, submitted=True)))
+        futures.append(start(CellCall(alone, callee, bound=bound, names=names, submitted=True)))
     for future in futures:
         future.wait()
     _raise_first(futures)
@@ -150,6 +170,16 @@ def _run_all(prepared: PreparedCell, items: Sequence[Any], executor: Executor | 
     value = CellValue(outputs)
     _bring_home(prepared, value)
     return value
+
+
+def _items(prepared: PreparedCell, expression: str, names: Namespace) -> list[Any]:
+    """Return the items that a mapped cell's expression gives. Raises what it raises, and `ParameterError`."""
+    value = eval(compile(expression, f"<--map of {prepared.task.name}>", "eval"), names)
+    try:
+        return list(value)
+    except TypeError:
+        why = f"{expression} is a {type(value).__name__}, which has no items; give a list or the like"
+        raise ParameterError("map", why) from None
 
 
 def _raise_first(futures: Sequence[RunFuture[Any]]) -> None:

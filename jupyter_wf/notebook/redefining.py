@@ -1,0 +1,34 @@
+"""A cell's imports, functions and classes, made again without running the rest of the cell.
+
+They are no data: what restores a cell's outputs, or gets them from another process, makes these anew in the notebook's
+own namespace, so that functions see the notebook's names and an object's class is the one that the notebook knows.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from jupyter_wf.notebook.cells import Namespace
+
+__all__ = ["define_again"]
+
+_DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def define_again(source: str, namespace: Namespace, *, filename: str, flags: int = 0) -> list[str]:
+    """Execute the definitions at the top level of a cell (Python text) in ``namespace``.
+
+    Those that need a name which is not there yet (a default value that the cell computes) are left out; returns their
+    names, to be tried again when it is there. Private ones (leading underscore) are made too, where they are not
+    there: functions may call them. Raises what the definitions raise.
+    """
+    left: list[str] = []
+    for statement in ast.parse(source, filename).body:
+        if not isinstance(statement, _DEFINITIONS):
+            continue
+        module = ast.Module([statement], [])
+        try:
+            exec(compile(module, filename, "exec", flags, dont_inherit=True), namespace)
+        except NameError:
+            left.append(getattr(statement, "name", ""))
+    return left
