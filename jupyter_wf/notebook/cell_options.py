@@ -14,6 +14,7 @@ import keyword
 import re
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from jupyter_wf.core.errors import CellLineError
@@ -117,6 +118,7 @@ class _Parser(argparse.ArgumentParser):
         raise _Wrong(re.sub(r"^argument (\S+?/)?(--?[\w-]+)(/\S+)?: ", r"\2: ", message))
 
 
+@lru_cache(maxsize=4)
 def _parser(kind: str, *, callable_: bool) -> _Parser:
     """Return the parser; only with the options of `_COMMON` where ``callable_`` is true."""
     parser = _Parser(

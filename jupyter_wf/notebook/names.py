@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jupyter_wf.notebook.walk import CellWalk
 
-__all__ = ["CellNames", "analyse", "analyse_source"]
+__all__ = ["BUILTINS", "CellNames", "analyse", "analyse_source"]
 
-_BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "__name__", "__file__", "__builtins__"}
+#: Names that are there without a cell's doing.
+BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "__name__", "__file__", "__builtins__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,12 @@ class CellNames:
 
     ``reads`` come from the namespace; ``builtin_reads`` too, but Python's builtins have them as well. ``writes`` are
     the public names that the cell binds at its top level or by ``global``; ``imports`` and ``definitions`` (functions
-    and classes) are those of them that are not data. ``deletes`` are public names that ``del`` removes, ``private``
-    the bound ones with a leading underscore, ``handlers`` targets of ``except … as``. ``captured`` are the names that
-    functions and classes of the cell will look up later. ``global_writes`` are bound inside functions by ``global``.
-    ``is_async`` tells that the top level awaits; ``dynamic`` that the syntax does not show every name (star import,
-    ``exec``, ``locals``, a line or cell magic).
+    and classes) are those of them that are not data. ``deletes`` are public names that ``del`` removes, ``private`` the
+    bound ones with a leading underscore, ``handlers`` targets of ``except … as``. ``captured`` are the names that
+    functions and classes of the cell will look up later; ``lazy`` those of the reads that only they do, which the cell
+    itself does not use: another cell may, when there is something to be read. ``global_writes`` are bound inside
+    functions by ``global``. ``is_async`` tells that the top level awaits; ``dynamic`` that the syntax does not show
+    every name (star import, ``exec``, ``locals``, a line or cell magic).
     """
 
     reads: frozenset[str]
@@ -46,6 +49,7 @@ class CellNames:
     definitions: frozenset[str]
     handlers: frozenset[str]
     captured: frozenset[str]
+    lazy: frozenset[str]
     global_writes: frozenset[str]
     is_async: bool
     dynamic: bool
@@ -56,15 +60,23 @@ def analyse_source(source: str) -> CellNames:
     return analyse(ast.parse(source))
 
 
-def analyse(tree: ast.Module) -> CellNames:
-    """Return the names of a cell given as a syntax tree; the tree is not changed."""
-    walk = CellWalk()
+def _no_helper(name: str) -> tuple[str, ...]:
+    return ()
+
+
+def analyse(tree: ast.Module, helper: Callable[[str], Iterable[str]] = _no_helper) -> CellNames:
+    """Return the names of a cell given as a syntax tree; the tree is not changed.
+
+    ``helper`` gets a name that the cell reads and returns what it leads to: for a function of another cell, the names
+    that it looks up when it is called. The cell reads those too, where it has not bound them itself by then.
+    """
+    walk = CellWalk(helper)
     walk.run(tree.body)
     public = {name for name in walk.bound if not name.startswith("_")}
     reads = frozenset(walk.reads)
     return CellNames(
-        reads=reads - _BUILTINS,
-        builtin_reads=reads & _BUILTINS,
+        reads=reads - BUILTINS,
+        builtin_reads=reads & BUILTINS,
         writes=frozenset(public | {name for name in walk.global_writes if not name.startswith("_")}),
         deletes=frozenset(name for name in walk.deleted if not name.startswith("_")),
         private=frozenset(name for name in walk.bound | walk.deleted if name.startswith("_")),
@@ -72,6 +84,7 @@ def analyse(tree: ast.Module) -> CellNames:
         definitions=frozenset(walk.definitions),
         handlers=frozenset(walk.handlers - walk.bound),
         captured=frozenset(walk.captured),
+        lazy=reads - walk.certain_reads,
         global_writes=frozenset(walk.global_writes),
         is_async=walk.awaits,
         dynamic=walk.dynamic,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jupyter_wf.notebook.scopes import (
@@ -41,7 +41,8 @@ def _merge(*states: _State) -> _State:
 class CellWalk(ast.NodeVisitor):
     """Walks a cell in the order in which it runs. After `run` the public attributes hold the outcome."""
 
-    def __init__(self) -> None:
+    def __init__(self, helper: Callable[[str], Iterable[str]]) -> None:
+        self._helper = helper
         self.reads: dict[str, None] = {}
         self.bound: set[str] = set()
         self.deleted: set[str] = set()
@@ -61,6 +62,7 @@ class CellWalk(ast.NodeVisitor):
     def run(self, body: Iterable[ast.stmt]) -> None:
         """Walk the statements of a cell."""
         self._block(body)
+        self.certain_reads = set(self.reads)
         if self._certain is None:
             self._certain = set(self.bound)
         while self._deferred:
@@ -71,8 +73,10 @@ class CellWalk(ast.NodeVisitor):
     def _load(self, name: str) -> None:
         if self._certain is None:
             return
-        if name not in self._certain:
+        if name not in self._certain and name not in self.reads:
             self.reads[name] = None
+            for needed in self._helper(name):
+                self._load(needed)
         self._use_deferred(name)
 
     def _use_deferred(self, name: str) -> None:
