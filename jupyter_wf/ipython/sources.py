@@ -12,6 +12,7 @@ from jupyter_wf.core.errors import CellLineError
 from jupyter_wf.notebook.cells import compile_body, compile_function, function_text
 from jupyter_wf.notebook.heads import Head, split_head
 from jupyter_wf.notebook.names import analyse_source
+from jupyter_wf.notebook.translate import commented, translate
 
 __all__ = ["CellSource", "CellTransformer", "read_cell"]
 
@@ -38,32 +39,16 @@ def read_cell(shell: InteractiveShell, kind: str, line: str, body: str) -> CellS
     its attribute ``print_file_and_line`` left as Python sets it.
     """
     head = split_head(kind, line)
-    python = _translate(shell, body)
+    python = translate(body, shell.transform_cell)
     flags = shell.compile.flags
     if head.parameters is None:
-        text = _commented(kind, line, python)
+        text = commented(kind, line, python)
         made = compile_body(text, filename="<cell>", name=head.name, flags=flags)
         return CellSource(head=head, text=text, is_async=made.is_async)
     is_async = analyse_source(python).is_async
     text = function_text(head.signature, python.rstrip("\n"), returns=head.returns, is_async=is_async)
     compile_function(text, filename="<cell>", flags=flags)
     return CellSource(head=head, text=text, is_async=is_async)
-
-
-def _commented(kind: str, line: str, python: str) -> str:
-    return f"# %%{kind} {' '.join(line.split())}\n{python}"
-
-
-def _translate(shell: InteractiveShell, body: str) -> str:
-    """Return the body with shell commands and magics as Python, every line where it was."""
-    stripped = body.lstrip("\n")
-    blank = len(body) - len(stripped)
-    lines = stripped.split("\n")
-    while lines and not lines[0].strip():
-        lines.pop(0)
-        blank += 1
-    translated: str = shell.transform_cell("\n".join(lines))  # type: ignore[no-untyped-call]
-    return "\n" * blank + translated
 
 
 class CellTransformer:
@@ -103,9 +88,9 @@ class CellTransformer:
 
     def _broken(self, kind: str, line: str, body: str) -> list[str] | None:
         """Return text that fails to compile where the cell is wrong; None where only we can tell what is wrong."""
-        python = _translate(self._shell, body)
+        python = translate(body, self._shell.transform_cell)
         head = split_head(kind, line)
-        texts = [_commented(kind, line, python)]
+        texts = [commented(kind, line, python)]
         if head.parameters is not None:
             try:
                 is_async = analyse_source(python).is_async

@@ -41,10 +41,10 @@ class TaskCell:
     options: CellOptions
     names: CellNames
     reads: frozenset[str]
-    lazy: frozenset[str]
     writes: frozenset[str]
     source: str
     body: str
+    lazy: frozenset[str] = frozenset()
 
     @property
     def data(self) -> frozenset[str]:
