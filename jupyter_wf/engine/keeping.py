@@ -14,7 +14,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.sources import code_of
 from jupyter_wf.store.blobs import Payload
 
-__all__ = ["READY", "Keeping", "Unkept", "look_up", "write"]
+__all__ = ["READY", "Keeping", "look_up", "write"]
 
 #: By run id: values that were just stored under a cache key, and need not be pickled again.
 READY: dict[str, Payload] = {}
@@ -94,16 +94,6 @@ class Keeping:
             return value
         payload = Payload(kept.format, kept.data)
         return LazyValue(lambda: live.runtime.blobs.load(payload))
-
-
-class Unkept(Keeping):
-    """The values of a function whose work is what it leaves elsewhere: nothing could be restored from them."""
-
-    __slots__ = ()
-
-    def kept(self, live: LiveRun, value: Any) -> Kept | None:
-        """Return None."""
-        return None
 
 
 def look_up(live: LiveRun, kept: tuple[str, bytes]) -> Any:

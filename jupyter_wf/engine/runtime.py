@@ -70,6 +70,7 @@ class Runtime:
         self.rerun: Callable[[LiveRun], Any] = _rerun_in_thread
         self._exit = ExitStack()
         self._executor: Executor | None = None
+        self._executors: dict[str, Executor] = {}
         self._portal: Any = None
         self._loops: Any = None
         self._blobs: Blobs | None = None
@@ -120,6 +121,23 @@ class Runtime:
                     executor.start(self._exit)
                     self._executor = executor
         return self._executor
+
+    def executor_named(self, name: str) -> Executor:
+        """Return the process's executor of a kind (``thread``, ``process``, …), started when it is first asked for.
+
+        Raises `ValueError` for a name that nobody has registered.
+        """
+        if name == "thread":
+            return self.executor
+        with self._lock:
+            if name not in self._executors:
+                # See `executor`.
+                from jupyter_wf.executors.registry import make_executor
+
+                executor = make_executor(name, os.cpu_count() or 1)
+                executor.start(self._exit)
+                self._executors[name] = executor
+            return self._executors[name]
 
     @property
     def portal(self) -> Any:

@@ -18,7 +18,7 @@ from jupyter_wf.core.secrets import mask_values
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["LARGEST", "best_form", "keep_displays"]
+__all__ = ["LARGEST", "best_form", "keep_displays", "keep_results"]
 
 _log = logging.getLogger(__name__)
 #: The largest form (characters of its JSON text) that is kept: it is committed with everything else of the process.
@@ -125,5 +125,34 @@ def keep_displays(shell: InteractiveShell) -> Callable[[], None]:
         # Somebody may have put a function of their own around ours meanwhile: that one stays.
         if publisher.__dict__.get("publish") is publish:
             del publisher.publish
+
+    return end
+
+
+def keep_results(shell: InteractiveShell, whose: Callable[[], LiveRun | None]) -> Callable[[], None]:
+    """Have the last value of a task cell, which the shell shows when the task has ended, kept as its artifact too.
+
+    ``whose`` returns the run of the cell that is being shown, None for other cells. Returns the function that ends it.
+    """
+    hook = shell.displayhook
+    keeper: _Keeper | None = _Keeper()
+    shown = hook.write_format_data
+
+    def write_format_data(format_dict: Any, md_dict: Any = None) -> Any:
+        live = whose()
+        if live is not None and keeper is not None:
+            try:
+                keeper.keep(live, format_dict, None, False)
+            except Exception:
+                _log.warning("what task run %r has left to be shown is not kept", live.name, exc_info=True)
+        return shown(format_dict, md_dict)
+
+    hook.write_format_data = write_format_data  # type: ignore[method-assign]
+
+    def end() -> None:
+        nonlocal keeper
+        keeper = None
+        if hook.__dict__.get("write_format_data") is write_format_data:
+            del hook.write_format_data
 
     return end

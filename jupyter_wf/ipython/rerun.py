@@ -19,6 +19,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.ipython.tracebacks import show_user_frames
 from jupyter_wf.ipython.views import Board
+from jupyter_wf.notebook.elsewhere import CellValue
 
 __all__ = ["Rerunner"]
 
@@ -70,7 +71,7 @@ class Rerunner:
         try:
             if not live.is_open and live.rerun is not None:
                 # What is shown from here on belongs to the run's own cell, as far as the front end still has it.
-                request = self._board.reopen(live.id)
+                request = self._board.reopen(live)
                 if request:
                     self._kernel.set_parent([], request)
                     self._shell.display_pub.clear_output()
@@ -90,8 +91,10 @@ class Rerunner:
             error = raised
         self._board.settle()
         if live.state.type is StateType.COMPLETED:
-            if live.state.data is not None:
-                display(live.state.data)
+            value = live.state.data
+            shown = value.shown if isinstance(value, CellValue) else value
+            if shown is not None:
+                display(shown)
             return
         error = live.last_error or error
         if error is not None:

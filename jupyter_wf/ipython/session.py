@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -18,17 +19,18 @@ from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flows import Flow
-from jupyter_wf.ipython.displays import keep_displays
+from jupyter_wf.ipython.background import WaitingTransformer
+from jupyter_wf.ipython.cells import Cell, TaskCells
+from jupyter_wf.ipython.displays import keep_displays, keep_results
 from jupyter_wf.ipython.failures import Failures
 from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
 from jupyter_wf.ipython.snapshot import stored_entries
-from jupyter_wf.ipython.sources import CellTransformer
+from jupyter_wf.ipython.sources import CellSource, CellTransformer
 from jupyter_wf.ipython.tracebacks import leave_out_our_frames, show_user_frames
 from jupyter_wf.ipython.views import Board
-from jupyter_wf.ipython.work import Options, define, make_work
-from jupyter_wf.tasks import Task
+from jupyter_wf.ipython.work import Options, define, make_flow
 
 __all__ = ["Session"]
 
@@ -48,7 +50,12 @@ class Session:
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
         self._deafness = Deafness()
         self.failures = Failures(self.runtime)
+        self.cells = TaskCells(shell, self.runtime, self.board)
+        self._waiting = WaitingTransformer(self.cells.background, lambda: shell.user_ns)
         self._raw_cell = ""
+        self._cell_id: str | None = None
+        #: The notebook run that a runner executes here.
+        self._followed: str | None = None
         self._undo: list[Callable[[], Any]] = []
 
     # -- lifetime --------------------------------------------------------------------------------------------------
@@ -59,12 +66,15 @@ class Session:
         events.register("pre_run_cell", self._before_cell)
         events.register("post_run_cell", self._after_cell)
         posts.append(self.transformer)
+        self.shell.ast_transformers.append(self._waiting)
         self._undo = [
             lambda: events.unregister("pre_run_cell", self._before_cell),
             lambda: events.unregister("post_run_cell", self._after_cell),
             lambda: posts.remove(self.transformer),
+            lambda: self.shell.ast_transformers.remove(self._waiting),
             leave_out_our_frames(self.shell),
             keep_displays(self.shell),
+            keep_results(self.shell, lambda: self.cells.shown),
             self.runtime.on_root(self._on_root),
             self.runtime.failures.subscribe(self.failures.remember),
             self.runtime.journal.subscribe(self.board.on_commit),
@@ -80,13 +90,23 @@ class Session:
         while self._undo:
             self._undo.pop()()
 
+    @property
+    def headless(self) -> bool:
+        """Whether the notebook is executed by a runner: nobody looks, and nobody can type."""
+        return isinstance(self._screen, KernelScreen) and self._screen.headless
+
     # -- around each cell ------------------------------------------------------------------------------------------
 
     def _before_cell(self, info: Any) -> None:
         self._deafness.end()
-        self._raw_cell = info.raw_cell
+        self._raw_cell = info.raw_cell or ""
+        self._cell_id = getattr(info, "cell_id", None)
+        self.cells.shown = None
         self.board.new_cell()
         self._adopt_parent()
+        if self._raw_cell.strip():
+            deleted = self._request().get("metadata", {}).get("deletedCells") or ()
+            self.cells.ledger.execute(self._raw_cell, self._cell_id, deleted)
         if self._rerunner is not None:
             self._rerunner.cell_begins()
 
@@ -114,9 +134,12 @@ class Session:
             flow_run_id = said.get("flow_run_id")
             screen.headless = True
             set_ambient_parent(said.get("run_id") or flow_run_id, said.get("root_run_id") or flow_run_id)
+            if flow_run_id and flow_run_id != self._followed:
+                self._followed = flow_run_id
+                self.cells.follow(flow_run_id, said.get("plan") or {})
         elif screen.headless:
             # Somebody else has connected to the runner's kernel: what is run by hand is no part of the run.
-            screen.headless = False
+            screen.headless = self.cells.headless = False
             set_ambient_parent(None)
 
     # -- cells that are runs ---------------------------------------------------------------------------------------
@@ -134,26 +157,45 @@ class Session:
         if source.head.parameters is not None:
             define(self.shell, kind, source, filename, options)
             return None
-        work = make_work(self.shell, kind, source, filename, options)
+        if kind == "task":
+            return self._run_task(source, line, body, filename, silent)
+        work = make_flow(self.shell, source, filename, options)
         if work.callee.is_async:
             return self._call_async(work, silent)
         return self._call(work, silent)
 
-    def _call(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
-        try:
-            value = work()
-            return None if silent else value
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                self._deafness.begin()
-            show_user_frames(self.shell, error)
-            raise
+    def _run_task(self, source: CellSource, line: str, body: str, filename: str, silent: bool) -> Any:
+        """Run a task cell; where its body awaits what is returned does too."""
+        text, cell_id = self._raw_cell, self._cell_id
+        if not text.lstrip().startswith("%%task"):
+            text, cell_id = f"%%task {line}\n{body}", None
+        if not self.cells.headless:
+            self.cells.open(self._saved())
+        cell = Cell(
+            name=source.head.name,
+            line=line,
+            source=text,
+            filename=filename,
+            origin=self._origin(),
+            cell_id=cell_id,
+            silent=silent,
+        )
+        if source.is_async:
+            return self._awaiting(cell)
+        with self._showing_user_frames():
+            return self.cells.run(cell)
 
-    async def _call_async(self, work: Task[[], Any] | Flow[[], Any], silent: bool) -> Any:
+    async def _awaiting(self, cell: Cell) -> Any:
+        with self._showing_user_frames(), _awake():
+            value = self.cells.run(cell)
+            return await value if asyncio.iscoroutine(value) else value
+
+    @contextmanager
+    def _showing_user_frames(self) -> Iterator[None]:
+        """Show what the block raises with the user's own frames only."""
+        __tracebackhide__ = True
         try:
-            with _awake():
-                value = await work()
-            return None if silent else value
+            yield
         except asyncio.CancelledError as cancelled:
             # The stop button cancels a cell that awaits; people know it as this.
             self._deafness.begin()
@@ -161,8 +203,20 @@ class Session:
             show_user_frames(self.shell, interrupt)
             raise interrupt from None
         except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                self._deafness.begin()
             show_user_frames(self.shell, error)
             raise
+
+    def _call(self, work: Flow[[], Any], silent: bool) -> Any:
+        with self._showing_user_frames():
+            value = work()
+            return None if silent else value
+
+    async def _call_async(self, work: Flow[[], Any], silent: bool) -> Any:
+        with self._showing_user_frames(), _awake():
+            value = await work()
+            return None if silent else value
 
     def _filename(self, kind: str, line: str, body: str, text: str) -> str:
         """Let tracebacks, the debugger and `inspect` find the cell's text; return the name they know it by."""
@@ -182,6 +236,12 @@ class Session:
             "cell": said.get("cell") if isinstance(said, dict) else None,
         }
         return {name: value for name, value in origin.items() if value is not None}
+
+    def _saved(self) -> Path | None:
+        """Return where the notebook of this kernel is saved, as far as somebody has told."""
+        name = os.environ.get("JPY_SESSION_NAME")
+        path = Path(name) if name else None
+        return path if path is not None and path.suffix == ".ipynb" and path.is_absolute() else None
 
     # -- runs that start -------------------------------------------------------------------------------------------
 

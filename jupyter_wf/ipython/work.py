@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_wf.engine.keeping import Unkept
 from jupyter_wf.flows import Flow
 from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.ipython.sources import CellSource
@@ -16,7 +14,7 @@ from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard, compi
 from jupyter_wf.notebook.failures import remember_names
 from jupyter_wf.tasks import Task
 
-__all__ = ["Options", "define", "make_work"]
+__all__ = ["Options", "define", "make_flow"]
 
 Options = dict[str, Any]
 
@@ -50,10 +48,8 @@ class _Body:
         return value
 
 
-def make_work(
-    shell: InteractiveShell, kind: str, source: CellSource, filename: str, options: Options
-) -> Task[[], Any] | Flow[[], Any]:
-    """Return the task or flow (``kind``) that a cell's body is, without parameters.
+def make_flow(shell: InteractiveShell, source: CellSource, filename: str, options: Options) -> Flow[[], Any]:
+    """Return the flow, without parameters, that a cell's body is.
 
     ``filename`` is the name of the cell in tracebacks. Raises `SyntaxError`, and `ParameterError` for options that
     make no sense.
@@ -67,14 +63,7 @@ def make_work(
         transform=shell.transform_ast if shell.ast_transformers else None,
     )
     piece = _Body(body=body, namespace=shell.user_ns)
-    function: Callable[[], Any] = piece.run_async if body.is_async else piece.run
-    # A cell is one task, not one of many calls: its runs bear its name without a number.
-    named = {"task_run_name": source.head.name} if kind == "task" else {}
-    made = _wrap(kind, function, {**options, **named})
-    if kind == "task":
-        # What a cell computes are its names. The value of its last line, maybe a large table, is only displayed.
-        made.callee = made.callee._replace(keeping=Unkept(function))
-    return made
+    return Flow(piece.run_async if body.is_async else piece.run, **options)
 
 
 def define(
@@ -85,10 +74,6 @@ def define(
     Raises `SyntaxError`, `ParameterError`, and what the parameters' defaults raise.
     """
     function = compile_function(source.text, filename=filename, flags=shell.compile.flags)(shell.user_ns)
-    made = _wrap(kind, function, options)
+    made: Task[..., Any] | Flow[..., Any] = Task(function, **options) if kind == "task" else Flow(function, **options)
     shell.user_ns[source.head.name] = made
     return made
-
-
-def _wrap(kind: str, function: Callable[..., Any], options: Options) -> Task[..., Any] | Flow[..., Any]:
-    return Task(function, **options) if kind == "task" else Flow(function, **options)

@@ -6,8 +6,8 @@ import ast
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import FunctionType, ModuleType
@@ -15,6 +15,8 @@ from typing import Any
 
 from jupyter_wf.core.events import Kept, ResultStored
 from jupyter_wf.core.lifecycle import Life, failed, not_ready, skipped
+from jupyter_wf.core.parameters import is_secret
+from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State
 from jupyter_wf.core.triggers import Ready, Verdict, decide
 from jupyter_wf.engine.callee import Callee
@@ -26,6 +28,7 @@ from jupyter_wf.engine.sources import blake2b
 from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard
 from jupyter_wf.notebook.dataflow import TaskCell
 from jupyter_wf.notebook.elsewhere import CellValue
+from jupyter_wf.notebook.failures import remember_names
 from jupyter_wf.notebook.overlay import Overlay
 from jupyter_wf.notebook.shelf import Shelf
 from jupyter_wf.tasks import Task
@@ -70,7 +73,7 @@ class PreparedCell:
     ``origin`` is where the cell is, for the run's record. ``persist`` tells that what it leaves is stored with its run;
     ``edges`` are the runs that it comes after, ``before`` the names and final states of tasks that decide whether it
     runs at all. ``heeding`` is put around a body that runs in the caller's thread,
-    ``show`` displays the last value of one that does not.
+    ``show`` displays the last value of one that does not, ``flush`` what the body has drawn.
     """
 
     task: TaskCell
@@ -86,6 +89,7 @@ class PreparedCell:
     before: Sequence[tuple[str, State]] = ()
     heeding: Callable[[], AbstractContextManager[Any]] = nullcontext
     show: Callable[[Any], Any] = lambda value: None
+    flush: Callable[[], Any] = lambda: None
 
     @property
     def code(self) -> str:
@@ -117,12 +121,13 @@ class PreparedCell:
         """Run the body in the notebook's namespace: all of what it binds arrives there, or nothing."""
         guard = NamespaceGuard(self.namespace, self.body.names)
         try:
-            with self.heeding():
+            with self.heeding(), _stopping():
                 shown = self.body.bind(self.namespace)()
+            self.flush()
             changed = guard.changed() if self.body.as_module else None
             guard.keep()
-        except BaseException:
-            guard.take_back()
+        except BaseException as error:
+            remember_names(error, guard.take_back())
             raise
         return self.left(self.namespace, shown, changed)
 
@@ -130,11 +135,13 @@ class PreparedCell:
         """Do as `run_here` does for a body that awaits."""
         guard = NamespaceGuard(self.namespace, self.body.names)
         try:
-            shown = await self.body.bind(self.namespace)()
+            with _stopping():
+                shown = await self.body.bind(self.namespace)()
+            self.flush()
             changed = guard.changed() if self.body.as_module else None
             guard.keep()
-        except BaseException:
-            guard.take_back()
+        except BaseException as error:
+            remember_names(error, guard.take_back())
             raise
         return self.left(self.namespace, shown, changed)
 
@@ -147,12 +154,14 @@ class PreparedCell:
 
         def run() -> CellValue:
             overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
-            shown = self.body.bind(overlay)()
+            with _stopping(), _remembering(overlay):
+                shown = self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         async def run_async() -> CellValue:
             overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
-            shown = await self.body.bind(overlay)()
+            with _stopping(), _remembering(overlay):
+                shown = await self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         return run_async if self.body.is_async else run
@@ -195,11 +204,38 @@ class PreparedCell:
 
     def keep_inputs(self, live: LiveRun, bound: Mapping[str, Any] | None = None) -> None:
         """Store the data that a failed run has read, as it is now; what is too large is left out."""
-        values = {name: v for name, v in self.inputs(bound).items() if not isinstance(v, _NO_DATA)}
+        values = {
+            name: value
+            for name, value in self.inputs(bound).items()
+            if not isinstance(value, _NO_DATA) and not is_secret(name)
+        }
         shelved = Shelf(live.runtime.blobs).keep(values, largest=INPUTS_LIMIT)
         live.runtime.journal.append(
             ResultStored(live.id, time.time(), inputs_key(live.id), None, *shelved.payload, None, self.code)
         )
+
+
+@contextmanager
+def _remembering(overlay: Overlay) -> Iterator[None]:
+    """Keep with the error what the body had bound."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except BaseException as error:
+        remember_names(error, {name: overlay[name] for name in overlay.changed()})
+        raise
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Take ``sys.exit()`` and ``sys.exit(0)`` for what they mean in a notebook: nothing is left to be done."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except SystemExit as stop:
+        if stop.code not in (None, 0):
+            raise
+        raise StopFlow("sys.exit()") from None
 
 
 #: What is made by its definition or import, and is no data.

@@ -1,0 +1,346 @@
+"""The ``%%task`` cells of a kernel: each runs in its turn, with what it needs; what they leave goes out of date."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+
+from jupyter_wf.core.errors import CellLineError, JupyterWfError
+from jupyter_wf.core.signals import StopFlow
+from jupyter_wf.core.states import State, StateType
+from jupyter_wf.engine.asynchronous import execute_async
+from jupyter_wf.engine.calls import execute, hand_out
+from jupyter_wf.engine.drivers import settle
+from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.engine.runtime import Runtime
+from jupyter_wf.engine.submit import start
+from jupyter_wf.executors.base import Executor
+from jupyter_wf.ipython.background import Background
+from jupyter_wf.ipython.interrupts import HeededInterrupts
+from jupyter_wf.notebook.cells import compile_body
+from jupyter_wf.notebook.celltask import CellCall, PreparedCell
+from jupyter_wf.notebook.cellwork import call_beside, call_here, call_mapped
+from jupyter_wf.notebook.dataflow import CellInput, TaskCell, is_error, notebook_cells, read_dataflow
+from jupyter_wf.notebook.elsewhere import CellValue
+from jupyter_wf.notebook.ledger import Ledger
+from jupyter_wf.notebook.restoring import EarlierTasks
+from jupyter_wf.notebook.source import read_notebook
+from jupyter_wf.notebook.usage import Meter
+
+if TYPE_CHECKING:
+    from jupyter_wf.ipython.views import Board
+
+__all__ = ["Cell", "TaskCells"]
+
+_NEVER = State(type=StateType.PENDING, name="NotReady", message="it has not run")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A ``%%task`` cell that is to be run: ``source`` is the whole of it, ``filename`` its name in tracebacks.
+
+    ``silent`` means that its last value is not displayed.
+    """
+
+    name: str
+    line: str
+    source: str
+    filename: str
+    origin: Mapping[str, Any]
+    cell_id: str | None = None
+    silent: bool = False
+
+
+class TaskCells:
+    """Runs the task cells of a shell. ``headless`` tells that a runner executes the notebook."""
+
+    def __init__(self, shell: InteractiveShell, runtime: Runtime, board: Board) -> None:
+        self.shell = shell
+        self.runtime = runtime
+        self.board = board
+        self.ledger = Ledger()
+        self.background = Background(board)
+        self.headless = False
+        self._earlier: EarlierTasks | None = None
+        self._path: Path | None = None
+        self._read_at: tuple[int, int] | None = None
+        self._warned: set[str] = set()
+        #: The run whose last value the shell is about to show.
+        self.shown: LiveRun | None = None
+        self._stale: dict[str, str | None] = {}
+
+    # -- what is known of the notebook -----------------------------------------------------------------------------
+
+    def follow(self, flow_run_id: str, plan: Mapping[str, Any]) -> None:
+        """Take in that a runner executes the notebook, as ``plan`` says; once for each run."""
+        self.headless = True
+        self._earlier = EarlierTasks(self.runtime, flow_run_id, plan)
+        with suppress(JupyterWfError, TypeError):
+            self.open(Path(str(self.runtime.store.get_run(flow_run_id).source["executed"])))
+
+    def open(self, path: Path | None) -> None:
+        """Say where the notebook is saved; None where nobody knows."""
+        if path != self._path:
+            self._path, self._read_at = path, None
+
+    def look(self) -> None:
+        """Read the notebook again where it was saved since the last look."""
+        if self._path is None or (self.headless and self._read_at is not None):
+            # The runner saves after each cell: what it executes stays as it is.
+            return
+        try:
+            status = self._path.stat()
+            at = (status.st_mtime_ns, status.st_size)
+            if at != self._read_at:
+                self.ledger.read(notebook_cells(read_notebook(self._path)))
+                self._read_at = at
+        except (OSError, JupyterWfError):
+            # It may be half written, or gone: what was executed is known anyway.
+            return
+
+    def task_of(self, cell: Cell) -> TaskCell:
+        """Return what is known of a cell that is about to run. Raises `CellLineError` for what is wrong with it."""
+        self.look()
+        dataflow = self.ledger.dataflow
+        found = [task for task in dataflow.tasks if task.name == cell.name]
+        task = next((task for task in found if task.source == cell.source), None)
+        if task is None:
+            # Executed by code, not as a cell.
+            alone = read_dataflow([CellInput(index=0, cell_id=None, source=cell.source)])
+            task = alone.task(cell.name)
+            wrong = [problem.message for problem in alone.problems if is_error(problem.kind)]
+        else:
+            here = [problem for problem in dataflow.problems if problem.cell == task.cell]
+            wrong = [problem.message for problem in here if is_error(problem.kind)]
+            self._warn(problem.message for problem in here if not is_error(problem.kind))
+        if wrong or task is None:
+            raise CellLineError(wrong[0] if wrong else f"%%task {cell.name}: the cell can't be read")
+        return task
+
+    def _warn(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            if message not in self._warned:
+                self._warned.add(message)
+                print(f"Warning: {message}", file=sys.stderr)
+
+    # -- running one -----------------------------------------------------------------------------------------------
+
+    def run(self, cell: Cell) -> Any:
+        """Run a cell in its turn; return its last value, to be displayed, or, where its body awaits, what gives it.
+
+        Raises what the body raises, and `CellLineError` for what is wrong with the cell.
+        """
+        task = self.task_of(cell)
+        options = task.options
+        self.background.forget(task.name) if not self.background.running(task.name) else None
+        self._wait(task)
+        prepared = self.prepare(task, cell)
+        live, restored = (None, False) if self._earlier is None else self._earlier.take_up(prepared)
+        if restored and live is not None:
+            self._note_restored(task, live)
+            return None
+        call = self.make_call(prepared, beside=options.background)
+        if live is not None:
+            call.take(live)
+            self.runtime.announce(live)
+        if options.background:
+            self.start(call)
+            return None
+        if prepared.body.is_async and options.map is None and self._executor(task) is None:
+            return self._run_async(call, cell.silent)
+        return self._run(call, cell.silent)
+
+    def _wait(self, task: TaskCell) -> None:
+        """Wait for what runs in the background and makes what the task needs, or binds what it binds."""
+        if not self.background:
+            return
+        if task.options.run_if not in (None, "all_success"):
+            # How they have ended is what decides.
+            self.background.settle(self._judges(task))
+            return
+        if task.names.dynamic:
+            self.background.wait_all()
+        before = self.ledger.dataflow.upstream(task.name)
+        self.background.wait(reads=task.reads, writes=task.writes | task.names.deletes, tasks=(*before, task.name))
+
+    def prepare(self, task: TaskCell, cell: Cell) -> PreparedCell:
+        """Return the cell, compiled for this kernel. Raises `SyntaxError`."""
+        shell = self.shell
+        body = compile_body(
+            task.body,
+            filename=cell.filename,
+            name=task.name,
+            flags=shell.compile.flags,
+            show=shell.ast_node_interactivity,
+            transform=shell.transform_ast if shell.ast_transformers else None,
+        )
+        return PreparedCell(
+            task=task,
+            line=cell.line,
+            body=body,
+            filename=cell.filename,
+            namespace=shell.user_ns,
+            flags=shell.compile.flags,
+            interactivity=shell.ast_node_interactivity,
+            origin=cell.origin,
+            persist=self.headless,
+            edges=self.ledger.edges(task),
+            before=self._before(task),
+            heeding=HeededInterrupts,
+            show=(lambda value: None) if cell.silent else _show,
+            flush=_flush_figures,
+        )
+
+    def _judges(self, task: TaskCell) -> list[str]:
+        """Return the names of the tasks that decide whether this one runs."""
+        before = self.ledger.before(task)
+        if before or task.options.run_if is None:
+            return before
+        # A cell that needs nobody, but has a rule, is about all that is above it.
+        names = [other.name for other in self.ledger.dataflow.tasks]
+        return names[: names.index(task.name)] if task.name in names else []
+
+    def _before(self, task: TaskCell) -> list[tuple[str, State]]:
+        judged: list[tuple[str, State]] = []
+        for name in self._judges(task):
+            record = self.ledger.record(name)
+            if record is None:
+                if self.headless:
+                    judged.append((name, _NEVER))
+            elif record.state is not None and (task.options.run_if or record.state.name == "Skipped"):
+                # By hand a cell is run that asks for nothing, whatever is left of the tasks before it.
+                judged.append((name, record.state))
+        return judged
+
+    def make_call(self, prepared: PreparedCell, *, beside: bool, **more: Any) -> CellCall:
+        """Return the call of a cell. ``beside`` tells that other cells run meanwhile."""
+        executor = self._executor(prepared.task)
+        namespace = dict(self.shell.user_ns) if beside or executor is not None else None
+        if prepared.task.options.map is not None:
+            return call_mapped(prepared, executor, namespace=namespace, **more)
+        if beside or executor is not None:
+            return call_beside(prepared, executor, namespace=namespace, **more)
+        return call_here(prepared, **more)
+
+    def _executor(self, task: TaskCell) -> Executor | None:
+        name = task.options.executor
+        return None if name is None else self.runtime.executor_named(name)
+
+    def start(self, call: CellCall) -> None:
+        """Begin a call in the background."""
+        task = call.prepared.task
+        meter = Meter()
+        meter.start()
+        future = start(call)
+        self.ledger.begin(task, future.task_run_id)
+        self.background.add(task, future)
+        future.add_done_callback(lambda ended: self._ended(task, ended.run, meter))
+
+    def _run(self, call: CellCall, silent: bool) -> Any:
+        __tracebackhide__ = True
+        task = call.prepared.task
+        meter = Meter()
+        try:
+            live = call.begin()
+            self.ledger.begin(task, live.id)
+            meter.start()
+            execute(call)
+        except BaseException as error:
+            if call.begun:
+                settle(call.live, error)
+            raise
+        finally:
+            if call.begun:
+                self._ended(task, call.live, meter)
+        return self._shown(call.live, hand_out(call.live), silent)
+
+    async def _run_async(self, call: CellCall, silent: bool) -> Any:
+        __tracebackhide__ = True
+        task = call.prepared.task
+        meter = Meter()
+        try:
+            live = call.begin()
+            self.ledger.begin(task, live.id)
+            meter.start()
+            await execute_async(call)
+        except BaseException as error:
+            if call.begun:
+                settle(call.live, error)
+            raise
+        finally:
+            if call.begun:
+                self._ended(task, call.live, meter)
+        return self._shown(call.live, hand_out(call.live, asyncio.CancelledError), silent)
+
+    def _shown(self, live: LiveRun, value: Any, silent: bool) -> Any:
+        __tracebackhide__ = True
+        if self.headless and isinstance(live.last_error, StopFlow):
+            # It stops the notebook's run.
+            raise live.last_error
+        if silent or not isinstance(value, CellValue):
+            return None
+        self.shown = live
+        return value.shown
+
+    # -- what has run ----------------------------------------------------------------------------------------------
+
+    def _ended(self, task: TaskCell, live: LiveRun, meter: Meter) -> None:
+        """Write down how a run has ended; called on the thread that ends it."""
+        live.patch(source={"usage": meter.stop().as_json()})
+        self.ledger.end(task.name, live.id, live.state)
+        again = live.rerun
+        if again is not None:
+            live.rerun = lambda: self._again(again, task, live)
+        self.mark_stale()
+
+    def _again(self, again: Callable[[], Any], task: TaskCell, live: LiveRun) -> Any:
+        """Make the next attempt of a run that failed."""
+        meter = Meter()
+        meter.start()
+        work = again()
+        if asyncio.iscoroutine(work):
+            return self._again_async(work, task, live, meter)
+        self._ended(task, live, meter)
+        return work
+
+    async def _again_async(self, work: Any, task: TaskCell, live: LiveRun, meter: Meter) -> None:
+        try:
+            await work
+        finally:
+            self._ended(task, live, meter)
+
+    def _note_restored(self, task: TaskCell, live: LiveRun) -> None:
+        self.ledger.begin(task, live.id)
+        self.ledger.end(task.name, live.id, live.state)
+        told = f"{task.name}: {live.state.message}"
+        self.shell.display_pub.publish({"text/plain": told}, metadata={"jupyter_wf": {"restored": True}})
+
+    def mark_stale(self) -> None:
+        """Say of the last runs whose outputs are out of date why, and take it back of those that are not any more."""
+        if self.headless:
+            return
+        now = {s.record.run_id: s.stale for s in self.ledger.status() if s.record is not None}
+        changed = {run_id: why for run_id, why in now.items() if self._stale.get(run_id) != why}
+        self._stale = now
+        if changed:
+            self.board.mark_stale(changed)
+
+
+def _flush_figures() -> None:
+    """Show the figures that are open now, while they belong to the task: IPython would show them after the cell."""
+    backend = sys.modules.get("matplotlib_inline.backend_inline")
+    if backend is not None:
+        backend.flush_figures()
+
+
+def _show(value: Any) -> None:
+    if value is not None:
+        display(value)  # type: ignore[no-untyped-call]
