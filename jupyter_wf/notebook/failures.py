@@ -20,7 +20,7 @@ from jupyter_wf.core.parameters import MASK, is_secret
 from jupyter_wf.core.secrets import mask
 from jupyter_wf.engine.tracebacks import is_ours
 
-__all__ = ["FrameJSON", "frames_of", "is_library", "remember_names", "remembered_names", "user_traceback"]
+__all__ = ["FrameJSON", "brief", "frames_of", "is_library", "remember_names", "remembered_names", "user_traceback"]
 
 _LONGEST = 300
 _MOST_NAMES = 50
@@ -53,13 +53,20 @@ class FrameJSON(TypedDict):
 def remember_names(error: BaseException, names: Mapping[str, Any]) -> None:
     """Keep with an exception what a cell had bound when it failed, before that is taken back."""
     if names:
-        vars(error)[_NAMES] = {**names, **remembered_names(error)}
+        vars(error)[_NAMES] = _Names({**names, **remembered_names(error)})
 
 
 def remembered_names(error: BaseException) -> dict[str, Any]:
     """Return what `remember_names` has kept with an exception; nothing for another one."""
     names: dict[str, Any] = vars(error).get(_NAMES, {})
     return names
+
+
+class _Names(dict[str, Any]):
+    """Names that stay in this process: a pickle of the exception is without them."""
+
+    def __reduce__(self) -> tuple[type[_Names], tuple[()]]:
+        return _Names, ()
 
 
 def is_library(code: CodeType) -> bool:
@@ -160,6 +167,13 @@ def _told(value: Any) -> str:
         return _masked(text)
     except BaseException as error:
         return f"{_type_of(value)}: its repr raised {type(error).__name__}"
+
+
+def brief(name: str, value: Any) -> str:
+    """Return a text of at most 300 characters that says what the variable ``name`` is; ``***`` for a secret."""
+    texts: dict[str, str] = {}
+    _tell([(texts, name, value)], _PATIENCE)
+    return texts[_safe(name)]
 
 
 def _shape(value: Any) -> str | None:
