@@ -188,6 +188,7 @@ export class Grouping {
   private buckets: Bucket[] = [];
   private places = new Map<string, number>();
   private below = new Map<string, Below>();
+  private groups = new Map<string, Bucket>();
 
   /** Take over a tree; entries of what did not change stay the same objects. */
   update(tree: Tree): void {
@@ -239,6 +240,18 @@ export class Grouping {
     return group.rows.map(row => this.run(this.places.get(row.id) ?? 0));
   }
 
+  /** The entry with this key, as it is now. */
+  entry(key: string): Entry | null {
+    const index = this.places.get(key);
+    if (index !== undefined) {
+      return this.run(index);
+    }
+    const bucket = this.groups.get(key);
+    return bucket === undefined
+      ? null
+      : this.group(bucket, this.parentOf(this.rows[bucket.members[0]]));
+  }
+
   /** The key of the entry that shows a run while groups are closed; null for the root and for runs not there. */
   keyOf(runId: string): string | null {
     const index = this.places.get(runId);
@@ -278,6 +291,7 @@ export class Grouping {
     this.buckets = [];
     this.places = new Map();
     this.below = new Map();
+    this.groups = new Map();
   }
 
   private add(index: number): void {
@@ -291,6 +305,9 @@ export class Grouping {
       below.buckets.set(id, bucket);
     }
     bucket.members.push(index);
+    if (bucket.members.length === GROUP_FROM) {
+      this.groups.set(bucket.key, bucket);
+    }
     below.children.push(index);
     this.places.set(row.id, index);
     this.buckets[index] = bucket;

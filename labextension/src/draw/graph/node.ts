@@ -1,0 +1,135 @@
+import { drawStateIcon } from '../badge';
+import { describeEntry, entryDuration, isOpen } from '../describe';
+import { type Drawing, make, setAttribute, setText } from '../drawing';
+import { type Entry, entryProgress, entryState, entryTitle } from '../groups';
+import { drawProgress } from '../progress';
+import { isUsual, stateLabel } from '../states';
+import { plain } from '../text';
+import type { Rect } from './layout';
+import type { Item } from './scene';
+
+/** How a node stands to the one that is selected. */
+export type Mark = 'self' | 'before' | 'after' | 'other' | null;
+
+/** A node as it is to be drawn; `now` is in ms since the epoch. */
+export interface NodeView {
+  item: Item;
+  entry: Entry;
+  now: number;
+  /** How many others it has values from, and how many have values from it. */
+  before: number;
+  after: number;
+}
+
+/** A node: its element, and what changes without a change of the layout. */
+export interface NodeDrawing extends Drawing<NodeView> {
+  place(rect: Rect, level: number): void;
+  mark(mark: Mark): void;
+  /** Whether Tab leads here; of all nodes one. */
+  setReachable(reachable: boolean): void;
+}
+
+/** A rounded box with icon, name, progress and duration; around what it contains, where it is open. */
+export function drawNode(): NodeDrawing {
+  const element = make('div', 'wf-Node');
+  const head = make('div', 'wf-Node-head');
+  const icon = drawStateIcon();
+  const name = make('span', 'wf-Node-name');
+  const twisty = make('span', 'wf-Node-twisty');
+  const meta = make('div', 'wf-Node-meta');
+  const state = make('span', 'wf-Node-state');
+  const duration = make('span', 'wf-Node-duration');
+  const progress = drawProgress();
+  element.setAttribute('role', 'treeitem');
+  element.tabIndex = -1;
+  twisty.setAttribute('aria-hidden', 'true');
+  progress.element.setAttribute('aria-hidden', 'true');
+  head.append(icon.element, name, twisty);
+  meta.append(state, duration);
+  element.append(head, meta, progress.element);
+  let seen: NodeView | null = null;
+
+  const update = (view: NodeView): void => {
+    const { item, entry, now, before, after } = view;
+    const same =
+      seen !== null &&
+      seen.entry === entry &&
+      seen.item === item &&
+      (seen.now === now || !isOpen(entry));
+    seen = view;
+    if (same) {
+      return;
+    }
+    const { type, message } = entryState(entry);
+    const { summary } = entry;
+    const said = describeEntry(entry, now);
+    setAttribute(element, 'data-key', item.key);
+    setAttribute(element, 'data-state', type);
+    setAttribute(element, 'data-live', String(isOpen(entry) && type === 'RUNNING'));
+    setAttribute(
+      element,
+      'data-kind',
+      item.open ? 'box' : item.hidden.length > 0 ? 'more' : entry.row === null ? 'group' : 'run'
+    );
+    setAttribute(element, 'data-stale', (entry.row?.stale ?? null) === null ? null : 'true');
+    setAttribute(element, 'aria-expanded', item.openable ? String(item.open) : null);
+    setAttribute(
+      element,
+      'aria-label',
+      [said, before > 0 ? `${before} upstream` : '', `${after} downstream`]
+        .filter(Boolean)
+        .join(', ')
+    );
+    setAttribute(
+      element,
+      'title',
+      [said, message ?? '', entry.row?.stale ?? ''].filter(Boolean).map(plain).join('\n')
+    );
+    icon.update(type);
+    setText(name, item.hidden.length > 0 ? entry.name : entryTitle(entry));
+    twisty.hidden = !item.openable;
+    setText(twisty, item.open ? '▾' : '▸');
+    setText(state, stateText(entry));
+    setText(duration, entryDuration(entry, now));
+    progress.update(
+      summary === null || item.open
+        ? null
+        : { total: summary.total, done: summary.done, counts: summary.counts }
+    );
+  };
+  return {
+    element,
+    update,
+    place(rect, level) {
+      const { style } = element;
+      style.left = `${rect.x}px`;
+      style.top = `${rect.y}px`;
+      style.width = `${rect.width}px`;
+      style.height = `${rect.height}px`;
+      setAttribute(element, 'aria-level', String(level));
+    },
+    mark(mark) {
+      setAttribute(element, 'data-mark', mark);
+      setAttribute(element, 'aria-selected', String(mark === 'self'));
+    },
+    setReachable(reachable) {
+      setAttribute(element, 'tabindex', reachable ? '0' : '-1');
+    }
+  };
+}
+
+/** `7 of 20, 1 failed`; else the state where its icon does not say it, and the attempt. */
+function stateText(entry: Entry): string {
+  const { row, summary } = entry;
+  if (row === null && summary !== null) {
+    const failed = summary.failed > 0 ? `${summary.failed} failed` : '';
+    return [entryProgress(entry), failed].filter(Boolean).join(', ');
+  }
+  const words = [
+    row!.stale === null ? '' : 'stale',
+    isUsual(row!.state) && summary !== null ? '' : stateLabel(row!.state),
+    entryProgress(entry),
+    row!.attempt > 1 ? `attempt ${row!.attempt}` : ''
+  ];
+  return words.filter(Boolean).join(', ');
+}
