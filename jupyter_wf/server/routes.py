@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler
 
-from jupyter_wf.server import runs
+from jupyter_wf.server import again, results, runs
 from jupyter_wf.server.base import NotFoundHandler
 from jupyter_wf.server.events import EventsHandler
 from jupyter_wf.server.meta import MetaHandler
 from jupyter_wf.server.notebooks import NotebookCopyHandler, NotebookHandler
+from jupyter_wf.server.tree import TreeHandler
 
 __all__ = ["PREFIX", "routes"]
 
@@ -24,8 +25,14 @@ def routes() -> list[tuple[str, type[RequestHandler]]]:
         (rf"{_RUN}", runs.RunHandler),
         (rf"{_RUN}/children", runs.ChildrenHandler),
         (rf"{_RUN}/logs", runs.LogsHandler),
+        (rf"{_RUN}/tree", TreeHandler),
         (rf"{_RUN}/cancel", runs.CancelHandler),
         (rf"{_RUN}/retry", runs.RetryHandler),
+        (rf"{_RUN}/resume", again.ResumeHandler),
+        (rf"{_RUN}/repair", again.RepairHandler),
+        (rf"{_RUN}/rerun", again.RerunHandler),
+        (rf"{_RUN}/result", results.ResultHandler),
+        (rf"{_RUN}/environment", results.EnvironmentHandler),
         (rf"{_RUN}/notebook", NotebookHandler),
         (rf"{_RUN}/notebook/copy", NotebookCopyHandler),
         (rf"{_API}/events", EventsHandler),

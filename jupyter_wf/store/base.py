@@ -105,6 +105,13 @@ class Store(Protocol):
         ``tail`` returns the last ``limit`` lines instead of the first. Raises `RunNotFound`.
         """
 
+    def tree(self, run_id: str) -> list[Entry]:
+        """Return entries that tell of a run and of everything below it, each run after its parent, as it is shown now.
+
+        They are what a `core.tree.RunTree` is fed with: that a run was made, its states, the last one with its error.
+        Of a task that was tried once only the beginning and the last state are told. Raises `RunNotFound`.
+        """
+
     def states(self, run_id: str) -> list[Event]:
         """Return the ``state`` events of one run, oldest first. Raises `RunNotFound`."""
 

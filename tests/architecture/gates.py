@@ -76,6 +76,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.runs": "a program that only executes runs reads none",
     "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.shared": "most programs use none of it",
     "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.stream": "a program that only executes runs reads none",
+    "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.trees": "a program that only executes runs reads none",
     "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.work": "a program that only executes runs asks nothing",
     "jupyter_wf.task_runners -> jupyter_wf.executors.dask": "half a second, and packages that few have: distributed",
     "jupyter_wf.task_runners -> jupyter_wf.executors.dask_place": "the same, for those who run tasks on Dask",

@@ -14,6 +14,7 @@ from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.requests import Requests
 
 if TYPE_CHECKING:
+    from jupyter_wf.core.events import Entry
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jupyter_wf.store.sqlite.runs import RunReader
     from jupyter_wf.store.sqlite.shared import Shared
     from jupyter_wf.store.sqlite.stream import StreamReader
+    from jupyter_wf.store.sqlite.trees import TreeReader
     from jupyter_wf.store.sqlite.work import Work
 
 __all__ = ["SqliteStore"]
@@ -64,6 +66,12 @@ class SqliteStore(Store):
         from jupyter_wf.store.sqlite.stream import StreamReader
 
         return StreamReader(self._database)
+
+    @cached_property
+    def _trees(self) -> TreeReader:
+        from jupyter_wf.store.sqlite.trees import TreeReader
+
+        return TreeReader(self._database, self._owners)
 
     @cached_property
     def _work(self) -> Work:
@@ -134,6 +142,11 @@ class SqliteStore(Store):
         """Return log lines of a run."""
         self._journal.settle()
         return self._stream.logs(run_id, after=after, limit=limit, min_level=min_level, tree=tree, tail=tail)
+
+    def tree(self, run_id: str) -> list[Entry]:
+        """Return entries that tell of a run and everything below it."""
+        self._journal.settle()
+        return self._trees.entries(run_id)
 
     def states(self, run_id: str) -> list[Event]:
         """Return the state events of a run."""
