@@ -6,7 +6,7 @@ import html
 import os
 import re
 import unicodedata
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,37 +37,68 @@ _SWEEPS = 4
 # In between light and dark, so that they can be read on both; the text on the boxes has a contrast of 4.5 and more.
 _FILL = {"task": "#2f6fa7", "flow": "#7d4fa8"}
 _LINE = "#7d8590"
+#: How a task stands → a sign before its name, and its colour: never the colour alone.
+_STATES = {
+    "cached": ("≡", "#2a7a4b"),
+    "cancelled": ("⊘", "#7d5a0b"),
+    "completed": ("✓", "#2a7a4b"),
+    "crashed": ("✗", "#b3362d"),
+    "failed": ("✗", "#b3362d"),
+    "never ran": ("○", "#5f6771"),
+    "paused": ("‖", "#7d4fa8"),
+    "pending": ("…", "#5f6771"),
+    "resumed": ("✓", "#2a7a4b"),
+    "running": ("▶", "#2f6fa7"),
+    "scheduled": ("…", "#5f6771"),
+    "skipped": ("↷", "#5f6771"),
+    "stale": ("↻", "#7d5a0b"),
+}
+_OTHER_STATE = ("•", "#5f6771")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One call of a task or sub-flow (``kind``), or all that one ``map`` makes.
 
-    ``count`` is how many calls it stands for, None where only the run will tell.
+    ``count`` is how many calls it stands for, None where only the run will tell. ``state`` is how it stands, for
+    instance ``Completed`` or ``Stale``: it gives the box its colour and a sign. Nothing is said of it where it is None.
     """
 
     id: int
     name: str
     kind: str = "task"
     count: int | None = 1
+    state: str | None = None
 
     @property
     def label(self) -> str:
-        """The name, with the number of calls where it is not one."""
-        return self.name if self.count == 1 else f"{self.name} × {'?' if self.count is None else self.count}"
+        """The name, with the number of calls where it is not one, behind the sign of its state."""
+        counted = self.name if self.count == 1 else f"{self.name} × {'?' if self.count is None else self.count}"
+        return counted if self.state is None else f"{_look(self.state)[0]} {counted}"
 
 
 class FlowGraph:
     """The calls that a flow makes and what they take from one another.
 
-    ``nodes`` are in the order of the calls; ``edges`` are pairs of their ids, (from, to), sorted. A notebook shows the
-    graph as SVG.
+    ``nodes`` are in the order of the calls; ``edges`` are pairs of their ids, (from, to), sorted. ``notes`` says of
+    edges what is shown of them when they are pointed at. ``kind`` is what it is the graph of: a flow or a notebook. A
+    notebook shows the graph as SVG.
     """
 
-    def __init__(self, name: str, nodes: tuple[Node, ...], edges: tuple[tuple[int, int], ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        nodes: tuple[Node, ...],
+        edges: tuple[tuple[int, int], ...],
+        *,
+        notes: Mapping[tuple[int, int], str] | None = None,
+        kind: str = "flow",
+    ) -> None:
         self.name = name
         self.nodes = nodes
         self.edges = tuple(sorted(set(edges)))
+        self.notes = dict(notes or {})
+        self.kind = kind
 
     def __await__(self) -> Generator[Any, None, FlowGraph]:
         """Return the graph itself, for code that awaits ``flow.visualize()`` because its flow is async."""
@@ -104,7 +135,8 @@ class FlowGraph:
             whole = len(group) == 1
             nodes.append(Node(id=group[0].id, name=group[0].name if whole else name, kind=kind, count=total))
             stands_for.update((node.id, group[0].id) for node in group)
-        return FlowGraph(self.name, tuple(nodes), tuple((stands_for[a], stands_for[b]) for a, b in self.edges))
+        edges = tuple((stands_for[a], stands_for[b]) for a, b in self.edges)
+        return FlowGraph(self.name, tuple(nodes), edges, kind=self.kind)
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart, for Markdown."""
@@ -122,14 +154,14 @@ class FlowGraph:
         """
         shown = _drawable(self)
         plan = _Layout(shown)
-        title = html.escape(_clean(f"Graph of the flow {self.name}"))
+        title = html.escape(_clean(f"Graph of the {self.kind} {self.name}"))
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{plan.width:g}" height="{plan.height:g}" '
             f'viewBox="0 0 {plan.width:g} {plan.height:g}" style="max-width:100%" '
             f'font-family="system-ui,sans-serif" font-size="{_FONT}">',
             f"<title>{title}</title>",
         ]
-        parts.extend(_line(plan.route(edge)) for edge in shown.edges)
+        parts.extend(_line(plan.route(edge), shown.notes.get(edge, "")) for edge in shown.edges)
         parts.extend(_box(node, *plan.box(node.id)) for node in shown.nodes)
         return "".join((*parts, "</svg>"))
 
@@ -158,7 +190,7 @@ def _drawable(graph: FlowGraph) -> FlowGraph:
         edges = tuple((a, b) for a, b in edges if a in known and b in known)
     if len(edges) > _MOST_EDGES:
         edges = _without_shortcuts(nodes, edges)
-    return FlowGraph(graph.name, nodes, edges)
+    return FlowGraph(graph.name, nodes, edges, notes=graph.notes, kind=graph.kind)
 
 
 def _without_shortcuts(nodes: tuple[Node, ...], edges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
@@ -271,7 +303,11 @@ def _order(columns: list[list[int]], before: dict[int, list[int]], after: dict[i
             column.sort(key=lambda item: keys[item])
 
 
-def _line(points: list[tuple[float, float]]) -> str:
+def _look(state: str) -> tuple[str, str]:
+    return _STATES.get(state.lower(), _OTHER_STATE)
+
+
+def _line(points: list[tuple[float, float]], note: str) -> str:
     x, y = points[0]
     path = f"M{x:g},{y:g}"
     for (x1, y1), (x2, y2) in pairwise(points):
@@ -279,12 +315,13 @@ def _line(points: list[tuple[float, float]]) -> str:
         path += f"H{x2:g}" if y1 == y2 else f"C{middle:g},{y1:g} {middle:g},{y2:g} {x2:g},{y2:g}"
     x, y = points[-1]
     head = f"M{x - 6:g},{y - 4:g}L{x:g},{y:g}L{x - 6:g},{y + 4:g}"
-    return f'<path d="{path}{head}" fill="none" stroke="{_LINE}" stroke-width="1.5"/>'
+    line = f'<path d="{path}{head}" fill="none" stroke="{_LINE}" stroke-width="1.5"'
+    return f"{line}><title>{html.escape(_clean(note))}</title></path>" if note else f"{line}/>"
 
 
 def _box(node: Node, x: float, y: float, width: float) -> str:
     label = _clean(node.label)
-    colour = _FILL.get(node.kind, _FILL["task"])
+    colour = _look(node.state)[1] if node.state is not None else _FILL.get(node.kind, _FILL["task"])
     round_ = 4 if node.kind == "flow" else _HEIGHT // 2
     box = (
         f'<rect x="{x:g}" y="{y - _HEIGHT / 2:g}" width="{width:g}" height="{_HEIGHT}" rx="{round_}" fill="{colour}"/>'
@@ -299,7 +336,8 @@ def _box(node: Node, x: float, y: float, width: float) -> str:
         f'<text x="{x + width / 2:g}" y="{y + _FONT / 3:g}" text-anchor="middle" fill="#fff">'
         f"{html.escape(_cut(label))}</text>"
     )
-    return f"<g><title>{html.escape(f'{node.kind} {label}')}</title>{box}{inner}{text}</g>"
+    title = f"{node.kind} {label}" if node.state is None else f"{node.kind} {_clean(node.name)}: {_clean(node.state)}"
+    return f"<g><title>{html.escape(title)}</title>{box}{inner}{text}</g>"
 
 
 def _clean(text: str) -> str:
