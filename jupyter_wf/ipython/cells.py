@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.asynchronous import execute_async
 from jupyter_wf.engine.calls import execute, hand_out
 from jupyter_wf.engine.drivers import settle
+from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.engine.submit import start
@@ -171,8 +172,11 @@ class TaskCells:
         before = self.ledger.dataflow.upstream(task.name)
         self.background.wait(reads=task.reads, writes=task.writes | task.names.deletes, tasks=(*before, task.name))
 
-    def prepare(self, task: TaskCell, cell: Cell) -> PreparedCell:
-        """Return the cell, compiled for this kernel. Raises `SyntaxError`."""
+    def prepare(self, task: TaskCell, cell: Cell, running: Container[str] = ()) -> PreparedCell:
+        """Return the cell, compiled for this kernel; of tasks that are ``running`` its call hears by itself.
+
+        Raises `SyntaxError`.
+        """
         shell = self.shell
         body = compile_body(
             task.body,
@@ -193,7 +197,8 @@ class TaskCells:
             origin=cell.origin,
             persist=self.headless,
             edges=self.ledger.edges(task),
-            before=self._before(task),
+            before=self._before(task, running),
+            begins=lambda live: self.ledger.begin(task, live.id),
             heeding=HeededInterrupts,
             show=(lambda value: None) if cell.silent else _show,
             flush=_flush_figures,
@@ -208,9 +213,11 @@ class TaskCells:
         names = [other.name for other in self.ledger.dataflow.tasks]
         return names[: names.index(task.name)] if task.name in names else []
 
-    def _before(self, task: TaskCell) -> list[tuple[str, State]]:
+    def _before(self, task: TaskCell, running: Container[str]) -> list[tuple[str, State]]:
         judged: list[tuple[str, State]] = []
         for name in self._judges(task):
+            if name in running:
+                continue
             record = self.ledger.record(name)
             if record is None:
                 if self.headless:
@@ -220,15 +227,21 @@ class TaskCells:
                 judged.append((name, record.state))
         return judged
 
-    def make_call(self, prepared: PreparedCell, *, beside: bool, **more: Any) -> CellCall:
-        """Return the call of a cell. ``beside`` tells that other cells run meanwhile."""
+    def make_call(
+        self, prepared: PreparedCell, *, beside: bool = False, later: bool = False, wait_for: Sequence[Any] = ()
+    ) -> CellCall:
+        """Return the call of a cell.
+
+        ``beside`` tells that other cells run meanwhile: it begins with the names that there are now; ``later`` that it
+        begins with those that there are when what it waits for has ended.
+        """
         executor = self._executor(prepared.task)
-        namespace = dict(self.shell.user_ns) if beside or executor is not None else None
+        namespace = dict(self.shell.user_ns) if beside else None
         if prepared.task.options.map is not None:
-            return call_mapped(prepared, executor, namespace=namespace, **more)
-        if beside or executor is not None:
-            return call_beside(prepared, executor, namespace=namespace, **more)
-        return call_here(prepared, **more)
+            return call_mapped(prepared, executor, namespace=namespace, wait_for=wait_for)
+        if beside or later or executor is not None:
+            return call_beside(prepared, executor, namespace=namespace, wait_for=wait_for)
+        return call_here(prepared)
 
     def _executor(self, task: TaskCell) -> Executor | None:
         name = task.options.executor
@@ -236,12 +249,14 @@ class TaskCells:
 
     def start(self, call: CellCall) -> None:
         """Begin a call in the background."""
-        task = call.prepared.task
-        meter = Meter()
-        meter.start()
         future = start(call)
-        self.ledger.begin(task, future.task_run_id)
-        self.background.add(task, future)
+        self.background.add(call.prepared.task, future)
+        self.hear(call, future)
+
+    def hear(self, call: CellCall, future: RunFuture[Any]) -> None:
+        """Have it written down how a call that was submitted ends."""
+        task, meter = call.prepared.task, Meter()
+        meter.start()
         future.add_done_callback(lambda ended: self._ended(task, ended.run, meter))
 
     def _run(self, call: CellCall, silent: bool) -> Any:
@@ -249,8 +264,6 @@ class TaskCells:
         task = call.prepared.task
         meter = Meter()
         try:
-            live = call.begin()
-            self.ledger.begin(task, live.id)
             meter.start()
             execute(call)
         except BaseException as error:
@@ -267,8 +280,6 @@ class TaskCells:
         task = call.prepared.task
         meter = Meter()
         try:
-            live = call.begin()
-            self.ledger.begin(task, live.id)
             meter.start()
             await execute_async(call)
         except BaseException as error:

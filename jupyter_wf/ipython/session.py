@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from IPython.core.displayhook import DisplayHook
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.core.events import Entry
 from jupyter_wf.core.models import RunFilter
+from jupyter_wf.core.tree_entries import stored_entries
 from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
@@ -26,11 +28,11 @@ from jupyter_wf.ipython.failures import Failures
 from jupyter_wf.ipython.interrupts import Deafness
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
-from jupyter_wf.ipython.snapshot import stored_entries
 from jupyter_wf.ipython.sources import CellSource, CellTransformer
 from jupyter_wf.ipython.tracebacks import leave_out_our_frames, show_user_frames
 from jupyter_wf.ipython.views import Board
 from jupyter_wf.ipython.work import Options, define, make_flow
+from jupyter_wf.notebook.dataflow import TaskCell
 
 __all__ = ["Session"]
 
@@ -112,7 +114,7 @@ class Session:
 
     def _after_cell(self, _: Any) -> None:
         self.board.settle()
-        rest = self.board.rest()
+        rest = self.board.end_cell()
         if rest is not None:
             self.shell.display_pub.publish({"text/plain": rest})
         if self._rerunner is not None:
@@ -169,8 +171,7 @@ class Session:
         text, cell_id = self._raw_cell, self._cell_id
         if not text.lstrip().startswith("%%task"):
             text, cell_id = f"%%task {line}\n{body}", None
-        if not self.cells.headless:
-            self.cells.open(self._saved())
+        self.look_at_notebook()
         cell = Cell(
             name=source.head.name,
             line=line,
@@ -242,6 +243,32 @@ class Session:
         name = os.environ.get("JPY_SESSION_NAME")
         path = Path(name) if name else None
         return path if path is not None and path.suffix == ".ipynb" and path.is_absolute() else None
+
+    @property
+    def notebook_name(self) -> str:
+        """What to call the notebook of this kernel."""
+        path = self._saved()
+        return "notebook" if path is None else path.stem
+
+    def look_at_notebook(self) -> None:
+        """Take in what was saved of the notebook since the last look."""
+        if not self.cells.headless:
+            self.cells.open(self._saved())
+        self.cells.look()
+
+    def cell_of(self, task: TaskCell) -> Cell:
+        """Return a task's cell, to be run though nobody has executed it."""
+        first, _, body = task.source.lstrip().partition("\n")
+        line = first.removeprefix("%%task").strip()
+        return Cell(
+            name=task.name,
+            line=line,
+            source=task.source,
+            filename=self.shell.compile.cache(task.body, self.shell.execution_count, raw_code=task.source),
+            origin={**self._origin(), "cell": task.cell, **({"cell_id": task.cell_id} if task.cell_id else {})},
+            cell_id=task.cell_id,
+            silent=DisplayHook.semicolon_at_end_of_expression(body),  # type: ignore[no-untyped-call]
+        )
 
     # -- runs that start -------------------------------------------------------------------------------------------
 

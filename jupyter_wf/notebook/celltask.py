@@ -74,6 +74,7 @@ class PreparedCell:
     ``edges`` are the runs that it comes after, ``before`` the names and final states of tasks that decide whether it
     runs at all. ``heeding`` is put around a body that runs in the caller's thread,
     ``show`` displays the last value of one that does not, ``flush`` what the body has drawn.
+    ``begins`` hears of each run when all that it comes after has ended.
     """
 
     task: TaskCell
@@ -90,6 +91,7 @@ class PreparedCell:
     heeding: Callable[[], AbstractContextManager[Any]] = nullcontext
     show: Callable[[Any], Any] = lambda value: None
     flush: Callable[[], Any] = lambda: None
+    begins: Callable[[LiveRun], Any] = lambda live: None
 
     @property
     def code(self) -> str:
@@ -301,6 +303,7 @@ class CellCall(Invocation):
         """Return the life that the run is to lead, now that what it comes after has ended: maybe it is skipped."""
         live, prepared = self.live, self.prepared
         if self.bound is None:
+            prepared.begins(live)
             try:
                 ready, reason = prepared.verdict(self.names)
             except Exception as error:
@@ -335,6 +338,8 @@ def make_callee(prepared: PreparedCell, fn: Callable[[], Any], *, plain: bool = 
             "retry_delay_seconds": options.retry_delay_seconds,
             "timeout_seconds": options.timeout_seconds,
         }
+    if options.run_if is not None:
+        chosen["trigger"] = options.run_if
     made: Task[..., Any] = Task(
         fn,
         name=prepared.task.name,

@@ -19,7 +19,7 @@ from jupyter_wf.core.models import LogRecord, Run
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.notebook.failures import FrameJSON
 
-__all__ = ["Cell", "LogTable", "RunCard", "RunList", "StoredFailure", "Table", "label", "one_line"]
+__all__ = ["Cell", "LogTable", "RunCard", "RunList", "StoredFailure", "Table", "label", "one_line", "state_cell"]
 
 _SIGNS = {
     StateType.COMPLETED: "✓",
@@ -117,7 +117,7 @@ def _took(run: Run) -> str:
     return duration((time.time() if run.ended_at is None else run.ended_at) - run.started_at)
 
 
-def _state(state: State) -> Cell:
+def state_cell(state: State) -> Cell:
     text = f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
     return Cell(text, f"{_COLOURS.get(state.type, _QUIET)};font-weight:600")
 
@@ -131,7 +131,7 @@ class RunList(Table):
             (
                 Cell(short_id(run.id)),
                 Cell(run.kind),
-                _state(run.state),
+                state_cell(run.state),
                 Cell(f"{run.progress.done:,}/{run.progress.total:,}" if run.progress and run.progress.total else ""),
                 Cell(_moment(run.started_at or run.created_at)),
                 Cell(_took(run)),
@@ -240,7 +240,7 @@ class RunCard:
     def _facts(self) -> Table:
         run = self.run
         message = f"  {one_line(run.state.message)}" if run.state.message else ""
-        state = _state(run.state)
+        state = state_cell(run.state)
         facts: list[tuple[str, Cell]] = [
             ("run", Cell(run.id)),
             ("kind", Cell(run.kind)),
