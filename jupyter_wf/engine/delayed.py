@@ -14,7 +14,7 @@ from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.models import Run
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.host import Host
-from jupyter_wf.store.blobs import Payload, encode
+from jupyter_wf.store.blobs import Payload, check_storable
 
 __all__ = ["TASK_KEY", "is_of_object", "is_same_task", "keep_call", "take_call", "task_key"]
 
@@ -73,7 +73,7 @@ def keep_call(
 
 def _refuse_unstorable(callee: Callee, name: str, value: Any) -> None:
     try:
-        encode(value, "pickle")
+        check_storable(value, "pickle")
     except MissingResult as error:
         raise MissingResult(f"argument {name!r} of the background task {callee.name!r}: {error}") from error
 

@@ -41,6 +41,9 @@ def _array(numpy: Any, value: Any) -> Iterator[Any]:
         yield numpy.ma.getmaskarray(value)
         value = value.filled(value.dtype.type())
     array = numpy.asarray(value)
+    if array.dtype.kind in "mM" and not array.dtype.isnative:
+        # Pickles of times do not keep the order of their bytes.
+        array = array.astype(array.dtype.newbyteorder("="))
     dtype = array.dtype
     yield list(array.shape)
     if dtype.names is not None:
@@ -118,9 +121,23 @@ def _column(pandas: Any, array: Any) -> Iterator[Any]:
     elif isinstance(array.dtype, pandas.ArrowDtype):
         yield from _arrow_column(sys.modules["pyarrow"], array.__arrow_array__())
     elif isinstance(array.dtype, pandas.StringDtype):
-        yield array.to_numpy(dtype=object, na_value=None).tolist()
+        yield from _pandas_texts(numpy, array)
     else:
         yield list(array)
+
+
+def _pandas_texts(numpy: Any, array: Any) -> Iterator[Any]:
+    """Split texts, wherever they lie, into what `_arrow_texts` gives."""
+    arrow = sys.modules.get("pyarrow")
+    if array.dtype.storage != "python" and arrow is not None:
+        column = array.__arrow_array__()
+        yield from _arrow_texts(arrow, column.combine_chunks() if isinstance(column, arrow.ChunkedArray) else column)
+        return
+    missing = array.isna()
+    texts = [text.encode("utf-8", "surrogatepass") for text in array.to_numpy(dtype=object, na_value="")]
+    yield _bytes(numpy, missing) if missing.any() else None
+    yield _bytes(numpy, numpy.array([len(text) for text in texts], dtype=numpy.int64))
+    yield memoryview(b"".join(texts))
 
 
 def _polars(value: Any) -> Parts | None:
@@ -140,9 +157,14 @@ def _series(polars: Any, series: Any) -> Iterator[Any]:
     yield repr(dtype)
     yield len(series)
     if isinstance(dtype, polars.Categorical | polars.Enum):
-        yield series.cast(polars.String).to_list()
+        series = series.cast(polars.String)
+    if series.dtype == polars.String:
+        yield from _list_or_buffer(series.is_null().cast(polars.UInt8)) if series.null_count() else (None,)
+        texts = series.fill_null("")
+        yield from _list_or_buffer(texts.str.len_bytes())
+        yield texts.str.join("")[0] if len(texts) else ""
         return
-    plain = series.to_physical()
+    plain = series.cast(polars.UInt8) if dtype == polars.Boolean else series.to_physical()
     if plain.dtype.is_numeric() and not plain.dtype.is_decimal() and plain.dtype != polars.Int128:
         yield from _list_or_buffer(series.is_null().cast(polars.UInt8)) if series.null_count() else (None,)
         yield from _list_or_buffer(plain.fill_null(0))
@@ -195,13 +217,19 @@ def _arrow_column(arrow: Any, column: Any) -> Iterator[Any]:
         yield _arrow_nulls(arrow, array)
         yield _arrow_numbers(array.view(getattr(arrow, whole)()).fill_null(0))
     elif types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        texts = array.cast(arrow.large_binary()).fill_null(b"")
-        yield _arrow_nulls(arrow, array)
-        yield _arrow_numbers(arrow.compute.binary_length(texts))
-        first, last = (unpack_from("=q", texts.buffers()[1], 8 * (texts.offset + i))[0] for i in (0, len(texts)))
-        yield memoryview(texts.buffers()[2] or b"")[first:last]
+        yield from _arrow_texts(arrow, array)
     else:
         yield array.to_pylist()
+
+
+def _arrow_texts(arrow: Any, array: Any) -> Iterator[Any]:
+    """Split texts (or bytes) into which are missing, the length of each, and all of them in one."""
+    texts = array.cast(arrow.large_binary()).fill_null(b"")
+    yield _arrow_nulls(arrow, array)
+    yield _arrow_numbers(arrow.compute.binary_length(texts))
+    offsets = texts.buffers()[1]
+    first, last = (unpack_from("=q", offsets, 8 * (texts.offset + i))[0] if len(texts) else 0 for i in (0, len(texts)))
+    yield memoryview(texts.buffers()[2] or b"")[first:last]
 
 
 #: Integers by their width in bits.
@@ -223,7 +251,16 @@ def _arrow_numbers(array: Any) -> memoryview:
     return memoryview(array.buffers()[1] or b"")[array.offset * size : (array.offset + len(array)) * size]
 
 
+def _matplotlib(value: Any) -> Parts | None:
+    artist = sys.modules.get("matplotlib.artist")
+    if artist is not None and isinstance(value, artist.Artist):
+        # It counts what is drawn, and so changes when it is looked at.
+        raise Unhashable(value, "a drawing changes when it is shown: pass the data that it is made of")
+    return None
+
+
 _LIBRARIES: dict[str, Callable[[Any], Parts | None]] = {
+    "matplotlib": _matplotlib,
     "numpy": _numpy,
     "pandas": _pandas,
     "polars": _polars,

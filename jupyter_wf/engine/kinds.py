@@ -110,6 +110,13 @@ def _builtin(value: Any) -> Parts:
     return "built-in", (name_of(value), _MISSING if isinstance(owner, ModuleType) else owner)
 
 
+def _module(value: ModuleType) -> Parts:
+    # Looked up where nothing of the module's runs: some warn when they are asked for their version.
+    package = sys.modules.get(value.__name__.partition(".")[0], value)
+    version = vars(value).get("__version__", vars(package).get("__version__"))
+    return "module", (value.__name__, version if isinstance(version, str) else None)
+
+
 def _view(value: memoryview) -> Parts:
     return "memoryview", (value.format, list(value.shape or ()), value.tobytes())
 
@@ -132,7 +139,7 @@ _EXACT: dict[type, Callable[[Any], Parts]] = {
     MethodType: lambda value: ("method", (value.__func__, value.__self__)),
     BuiltinFunctionType: _builtin,
     CodeType: lambda value: ("code", (digest_of_code(value),)),
-    ModuleType: lambda value: ("module", (value.__name__,)),
+    ModuleType: _module,
     property: lambda value: ("property", (value.fget, value.fset, value.fdel)),
     staticmethod: lambda value: ("staticmethod", (value.__func__,)),
     classmethod: lambda value: ("classmethod", (value.__func__,)),

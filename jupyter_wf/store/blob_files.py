@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from jupyter_wf.core.errors import MissingResult
 from jupyter_wf.store.serializers import Unstorable
 
-__all__ = ["Collector", "open_blob", "size_of"]
+__all__ = ["Collector", "digest_and_signature", "open_blob", "size_of"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -42,7 +42,7 @@ class Collector:
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
         self._size += size
         if self._size > self._largest:
-            raise Unstorable(f"it is too large to be stored: more than {self._largest:,} bytes")
+            raise Unstorable.too_large(self._size, self._largest)
         if self._file is None and (self._folder is None or self._size <= self._limit):
             self._parts.append(bytes(data))
             return size
@@ -78,7 +78,7 @@ class Collector:
                 os.unlink(file.name)
 
     def finish(self) -> tuple[bool, bytes]:
-        """Return ``(True, digest)`` if the bytes are in a file, else ``(False, the bytes)``."""
+        """Return ``(True, digest in hexadecimal)`` if the bytes are in a file, else ``(False, the bytes)``."""
         if self._file is None:
             return False, self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         digest = self._hash.hexdigest()
@@ -151,13 +151,26 @@ def open_blob(folder: Path, digest: bytes) -> BinaryIO:
     return file
 
 
-def size_of(folder: Path, digest: bytes) -> int:
-    """Return the size (bytes) of the file with a content. Raises `MissingResult` where there is none."""
-    path = _named(folder, digest)[1]
+def size_of(folder: Path, name: bytes) -> int:
+    """Return the size (bytes) of a stored value's file. Raises `MissingResult` where there is none."""
+    path = _named(folder, digest_and_signature(name)[0])[1]
     try:
         return path.stat().st_size
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def digest_and_signature(name: bytes) -> tuple[bytes, bytes | None]:
+    """Return the two parts of what names a stored value's file: the content's digest, and its signature if it has one.
+
+    Both are in hexadecimal where they are stored; the signature is returned as bytes. Raises `MissingResult`.
+    """
+    digest, colon, signature = name.partition(b":")
+    if not colon:
+        return digest, None
+    if not _DIGEST.fullmatch(signature.decode("ascii", "replace")):
+        raise MissingResult(f"a stored result has no signature of its file: {signature!r:.100}")
+    return digest, bytes.fromhex(signature.decode())
 
 
 def _named(folder: Path, digest: bytes) -> tuple[str, Path]:

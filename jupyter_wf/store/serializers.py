@@ -1,8 +1,9 @@
 """The forms in which a value is stored: which is chosen, and how it is written and read.
 
 Chosen without being asked: JSON where that gives the very same value back (types, order and shared parts included), the
-standard library's pickle where everything can be imported by name, a cloudpickle for the rest (what was defined in a
-notebook or script goes by value). ``compressed/…`` is zlib: every Python has it, it streams, and it is ten times as
+forms of Arrow for the data frames that it gives back as they were (`jupyter_wf.store.frames`), the standard library's
+pickle where everything can be imported by name, a cloudpickle for the rest (what was defined in a notebook or script
+goes by value). ``compressed/…`` is zlib: every Python has it, it streams, and it is ten times as
 fast as lzma for results that are mostly read again within the hour.
 """
 
@@ -15,10 +16,22 @@ from typing import Any
 
 from jupyter_wf.core.errors import ParameterError
 
-__all__ = ["FORMATS", "Unstorable", "as_json", "check_serializer", "exact_json", "from_json"]
+__all__ = [
+    "FORMATS",
+    "FRAMES",
+    "Unstorable",
+    "as_json",
+    "check_serializer",
+    "exact_json",
+    "from_json",
+    "is_signed",
+]
 
 #: The names that a ``result_serializer`` may have; also the formats of what is stored.
 FORMATS = ("json", "pickle", "compressed/json", "compressed/pickle")
+
+#: The formats of data frames; they are chosen, not asked for.
+FRAMES = ("arrow/pandas", "arrow/polars", "arrow/pyarrow")
 
 _SCALARS = frozenset((type(None), bool, int, float, str))
 _SCALARS_AND_CONTAINERS = _SCALARS | {list, dict}
@@ -36,12 +49,22 @@ _read = json.JSONDecoder().decode
 class Unstorable(Exception):
     """What takes the bytes of a value refuses them; the text says why."""
 
+    @classmethod
+    def too_large(cls, size: int, largest: int) -> Unstorable:
+        """Return what is said of a value of ``size`` bytes so far, where no more than ``largest`` are stored."""
+        return cls(f"it is too large to be stored: at least {size:,} bytes, of at most {largest:,}")
+
 
 def check_serializer(name: object) -> str:
     """Return ``name`` if it is a serializer's; raises `ParameterError`, which names those there are."""
     if isinstance(name, str) and name in FORMATS:
         return name
     raise ParameterError("result_serializer", f"{name!r:.100} is none; there are {', '.join(map(repr, FORMATS))}")
+
+
+def is_signed(format_: str) -> bool:
+    """Whether values are signed in a format: in all but JSON, reading runs code or trusts what it reads."""
+    return not format_.endswith("json")
 
 
 def _text(value: str) -> bytes | None:
