@@ -37,3 +37,17 @@ export function drawError(): Drawing<RunErrorJSON | null> {
     }
   };
 }
+
+/** A traceback as plain text. It hides itself where there is no error. */
+export function drawTraceback(): Drawing<RunErrorJSON | null> {
+  const element = make('pre', 'wf-Error-traceback');
+  element.tabIndex = 0;
+  element.setAttribute('aria-label', 'Traceback');
+  return {
+    element,
+    update(error) {
+      element.hidden = error === null;
+      setText(element, error === null ? '' : plain(error.traceback || errorLine(error)).trimEnd());
+    }
+  };
+}

@@ -54,6 +54,11 @@ export function isGroupKey(key: string): boolean {
   return key.startsWith('group:');
 }
 
+/** The key of the calls of a task below a run. */
+export function groupKey(parentId: string, taskName: string | null): string {
+  return `group:${parentId}:${taskName}`;
+}
+
 /** The state that an entry is drawn in: a run's own, a group's worst. */
 export function entryState(entry: Entry): {
   type: string;
@@ -387,6 +392,6 @@ export class Grouping {
   private bucketId(row: TreeRow, parentId: string): string {
     const place = this.places.get(parentId);
     const mapped = place !== undefined && this.rows[place].kind === 'task';
-    return row.taskName === null || mapped ? row.id : `group:${parentId}:${row.taskName}`;
+    return row.taskName === null || mapped ? row.id : groupKey(parentId, row.taskName);
   }
 }

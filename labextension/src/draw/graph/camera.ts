@@ -4,6 +4,8 @@ import type { Size } from './place';
 const LEAST = 0.05;
 const MOST = 2.5;
 const MARGIN = 12;
+/** The room (px) at the right that the buttons take. */
+const TOOLS = 44;
 /** What a page that is not laid out yet is taken for. */
 const UNKNOWN: Size = { width: 800, height: 300 };
 
@@ -32,6 +34,12 @@ export class Camera {
     return { width: clientWidth || UNKNOWN.width, height: clientHeight || UNKNOWN.height };
   }
 
+  /** What is left for the plane. */
+  private get room(): Size {
+    const { width, height } = this.size;
+    return { width: Math.max(1, width - MARGIN - TOOLS), height: Math.max(1, height - 2 * MARGIN) };
+  }
+
   /** Whether the last press of the mouse moved the plane: then it was no click. */
   get dragged(): boolean {
     return this.drag?.moved ?? false;
@@ -39,20 +47,25 @@ export class Camera {
 
   /** How high the view has to be to show all of a plane by its width, in px. */
   heightFor({ width, height }: Size): number {
-    return height * Math.min(1, (this.size.width - 2 * MARGIN) / Math.max(1, width)) + 2 * MARGIN;
+    return height * Math.min(1, this.room.width / Math.max(1, width)) + 2 * MARGIN;
   }
 
-  /** Show a whole plane, but not smaller than `least` and never enlarged; what has no room is at the beginning. */
-  fit(plane: Size, least = LEAST): void {
-    const { width, height } = this.size;
-    const whole = Math.min(
-      (width - 2 * MARGIN) / Math.max(1, plane.width),
-      (height - 2 * MARGIN) / Math.max(1, plane.height),
-      1
-    );
+  /**
+   * Show a whole plane, but not smaller than `least` and never enlarged. Where there is no room for all of it, `first`
+   * is in the middle, or as near to it as leaves no room empty.
+   */
+  fit(plane: Size, least = LEAST, first: Rect = { x: 0, y: 0, width: 0, height: 0 }): void {
+    const { width, height } = this.room;
+    const whole = Math.min(width / Math.max(1, plane.width), height / Math.max(1, plane.height), 1);
     this.scale = Math.max(whole, least);
-    this.x = Math.max(MARGIN, (width - plane.width * this.scale) / 2);
-    this.y = Math.max(MARGIN, (height - plane.height * this.scale) / 2);
+    const shift = (room: number, length: number, middle: number): number => {
+      const taken = length * this.scale;
+      return taken <= room
+        ? (room - taken) / 2
+        : Math.min(0, Math.max(room - taken, room / 2 - middle * this.scale));
+    };
+    this.x = MARGIN + shift(width, plane.width, first.x + first.width / 2);
+    this.y = MARGIN + shift(height, plane.height, first.y + first.height / 2);
     this.apply();
   }
 

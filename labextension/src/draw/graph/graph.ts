@@ -191,7 +191,8 @@ class Graph implements TabDrawing<TabView> {
     const wanted = Math.min(MOST_HEIGHT, Math.max(LEAST_HEIGHT, this.camera.heightFor(layout)));
     this.element.style.setProperty('--wf-graph-height', `${Math.round(wanted)}px`);
     if (!this.camera.chosen) {
-      this.camera.fit(layout, LEGIBLE);
+      const [first] = layout.rects.values();
+      this.camera.fit(layout, LEGIBLE, first);
     }
   }
 

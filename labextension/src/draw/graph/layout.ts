@@ -1,7 +1,7 @@
 import { type Direction, type Placed, placeLayers, type Point, type Size } from './place';
 import type { Item, Scene } from './scene';
 
-export const NODE: Size = { width: 176, height: 46 };
+export const NODE: Size = { width: 184, height: 46 };
 const PAD = 12;
 const HEAD = 28;
 const GRID_GAP = 16;

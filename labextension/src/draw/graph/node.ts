@@ -1,7 +1,7 @@
 import { drawStateIcon } from '../badge';
 import { describeEntry, entryDuration, isOpen } from '../describe';
 import { type Drawing, make, setAttribute, setText } from '../drawing';
-import { type Entry, entryProgress, entryState, entryTitle } from '../groups';
+import { type Entry, entryState, entryTitle } from '../groups';
 import { drawProgress } from '../progress';
 import { isUsual, stateLabel } from '../states';
 import { plain } from '../text';
@@ -118,18 +118,18 @@ export function drawNode(): NodeDrawing {
   };
 }
 
-/** `7 of 20, 1 failed`; else the state where its icon does not say it, and the attempt. */
+/** `7/20, 1 failed`; else the state where its progress does not say it, the attempt, and whether it is stale. */
 function stateText(entry: Entry): string {
   const { row, summary } = entry;
-  if (row === null && summary !== null) {
-    const failed = summary.failed > 0 ? `${summary.failed} failed` : '';
-    return [entryProgress(entry), failed].filter(Boolean).join(', ');
-  }
-  const words = [
-    row!.stale === null ? '' : 'stale',
-    isUsual(row!.state) && summary !== null ? '' : stateLabel(row!.state),
-    entryProgress(entry),
-    row!.attempt > 1 ? `attempt ${row!.attempt}` : ''
-  ];
+  const parts = summary === null ? '' : `${summary.done}/${summary.total}`;
+  const words =
+    row === null
+      ? [parts, summary!.failed > 0 ? `${summary!.failed} failed` : '']
+      : [
+          isUsual(row.state) && summary !== null ? '' : stateLabel(row.state),
+          parts,
+          row.attempt > 1 ? `attempt ${row.attempt}` : '',
+          row.stale === null ? '' : 'stale'
+        ];
   return words.filter(Boolean).join(', ');
 }

@@ -2,7 +2,7 @@ import { drawStateIcon } from '../badge';
 import { barSpan } from '../bar';
 import { describeEntry, entryDuration, isOpen } from '../describe';
 import { type Drawing, make, setAttribute, setText } from '../drawing';
-import { entryProgress, entryState, entryTimes, entryTitle } from '../groups';
+import { entryState, entryTimes, entryTitle } from '../groups';
 import { plain } from '../text';
 import { formatDuration } from '../time';
 import type { Span, TreeRow } from '../tree';
@@ -62,12 +62,18 @@ export function drawLane(): Drawing<LaneView> {
     setText(twisty, lane.open ? '▾' : '▸');
     icon.update(type);
     setText(name, plain(entryTitle(entry)));
-    setText(note, entry.row === null ? entryProgress(entry) : '');
+    setText(note, noteText(lane));
     setAttribute(label, 'aria-label', describeEntry(entry, now));
     setAttribute(track, 'aria-label', laneTimes(lane, start, now));
     const row = entry.row;
     area.update(row === null ? { rows: entry.rows, state: type, range, now } : null);
-    paintBars(bars, track, row === null ? [] : row.spans.map(span => bar(span, row, range, now)));
+    paintBars(
+      bars,
+      track,
+      row === null
+        ? groupWait(entry.rows, range)
+        : row.spans.map(span => bar(span, row, range, now))
+    );
   };
   return { element, update };
 }
@@ -106,6 +112,32 @@ function bar(span: Span, row: TreeRow, range: Range, now: number): Bar {
     attempt: span.attempt,
     live: span.to === null
   };
+}
+
+/** `7/20, 1 failed` for a group. */
+function noteText({ entry }: Lane): string {
+  if (entry.row !== null || entry.summary === null) {
+    return '';
+  }
+  const { done, total, failed } = entry.summary;
+  return failed > 0 ? `${done}/${total}, ${failed} failed` : `${done}/${total}`;
+}
+
+/** Before the first of a group began, all of them waited. */
+function groupWait(rows: readonly TreeRow[], range: Range): Bar[] {
+  let from = Infinity;
+  let to = Infinity;
+  for (const { spans } of rows) {
+    for (const span of spans) {
+      from = span.kind === 'wait' ? Math.min(from, span.from) : from;
+      to = span.kind === 'run' ? Math.min(to, span.from) : to;
+    }
+  }
+  if (!(from < to) || to < range.from) {
+    return [];
+  }
+  const place = barSpan(from, Math.min(to, range.to), range);
+  return [{ ...place, kind: 'wait', state: 'PENDING', attempt: 1, live: false }];
 }
 
 /** What became of a stretch: an attempt that was followed by another has failed. */

@@ -13,6 +13,7 @@ import { Tip, tipText } from './tip';
 
 const FACTOR = 1.5;
 const STEP = 0.15;
+const WALKS = new Set(['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End']);
 
 /**
  * The runs below a run on a time axis: a line each, the calls of one task as one line that can be opened, a bar for
@@ -53,6 +54,7 @@ class Timeline implements TabDrawing<TabView> {
     body.addEventListener('pointercancel', this.onUp);
     body.addEventListener('pointerleave', this.onLeave);
     body.addEventListener('blur', this.onLeave);
+    body.addEventListener('keyup', this.onKeyUp);
     element.addEventListener('wheel', this.onWheel, { passive: false });
     this.keys = ownKeys(element);
     this.observer = new ResizeObserver(() => this.paint());
@@ -71,6 +73,7 @@ class Timeline implements TabDrawing<TabView> {
     body.removeEventListener('pointercancel', this.onUp);
     body.removeEventListener('pointerleave', this.onLeave);
     body.removeEventListener('blur', this.onLeave);
+    body.removeEventListener('keyup', this.onKeyUp);
     this.element.removeEventListener('wheel', this.onWheel);
   }
 
@@ -221,10 +224,6 @@ class Timeline implements TabDrawing<TabView> {
     } else if (key === 'ArrowLeft') {
       const above = this.lines.slice(0, index).map(each => each.level < lane.level);
       this.list.go(Math.max(0, above.lastIndexOf(true)));
-    } else if (key === 'i') {
-      const element = this.list.rowElement(lane.entry.key);
-      const left = this.axis.element.getBoundingClientRect().left;
-      this.showTip(lane, element, null, left);
     } else {
       return false;
     }
@@ -241,6 +240,15 @@ class Timeline implements TabDrawing<TabView> {
       this.toggle(found.lane);
     } else {
       this.select(found.lane);
+    }
+  };
+
+  /** Where the keyboard has gone the times are told as they are under the mouse. */
+  private readonly onKeyUp = (event: KeyboardEvent): void => {
+    const lane = this.list.active < 0 ? undefined : this.lines.at(this.list.active);
+    if (lane !== undefined && WALKS.has(event.key) && !event.shiftKey) {
+      const { left } = this.axis.element.getBoundingClientRect();
+      this.showTip(lane, this.list.rowElement(lane.entry.key), null, left);
     }
   };
 
