@@ -12,6 +12,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from jupyter_wf.core.tree_json import TreeJSON
+
 __all__ = ["RetryOffer", "RunView", "is_built"]
 
 _HERE = Path(__file__).parent
@@ -61,19 +63,55 @@ class _Asking(anywidget.AnyWidget):
             layout.close()
 
     def _on_message(self, _: Any, content: Any, buffers: Any) -> None:
-        # The message comes from a page: only the two words, and texts, are let through.
-        if isinstance(content, dict) and content.get("type") in ("cancel", "retry"):
-            run_id = content.get("run_id")
-            if isinstance(run_id, str):
-                self._ask(content["type"], run_id)
+        # The message comes from a page: only the words, and texts, are let through.
+        if not isinstance(content, dict):
+            return
+        run_id = content.get("run_id")
+        if content.get("type") in ("cancel", "retry") and isinstance(run_id, str):
+            self._ask(content["type"], run_id)
+        elif content.get("type") == "sync":
+            self._sync()
+
+    def _sync(self) -> None:
+        """Send again what the page has missed."""
+
+
+def _no_tree() -> TreeJSON | None:
+    return None
 
 
 class RunView(_Asking):
-    """Shows one run and its tasks, live. ``view`` is the picture, a `RunViewJSON`."""
+    """Shows one run and what is below it, live; what is sent is said in `jupyter_wf.core.tree_json`.
+
+    ``view`` is the whole tree: it is made when a page asks for the widget's state, and held nowhere. ``whole`` makes
+    it, on whichever thread. ``mode`` is ``full`` or ``compact``: the header only, until somebody opens the rest.
+    """
 
     _esm = _read(_ESM)
     _css = _read(_CSS)
-    view = traitlets.Dict().tag(sync=True)
+    # The page gets what `_whole` makes; what it may send is left out.
+    view = traitlets.Dict().tag(
+        sync=True, to_json=lambda _, widget: widget._whole() or {}, from_json=lambda _, widget: {}
+    )
+    mode = traitlets.Enum(("full", "compact"), "full").tag(sync=True)
+
+    def __init__(self, ask: _Ask, *, whole: Callable[[], TreeJSON | None], mode: str = "full") -> None:
+        self._whole = whole
+        super().__init__(ask, mode=mode)
+
+    def tell(self, tree: TreeJSON) -> None:
+        """Send the page what has changed."""
+        self.send({"type": "tree", "tree": tree})
+
+    def close(self) -> None:
+        """Close the widget and let go of the tree."""
+        super().close()
+        self._whole = _no_tree
+
+    def _sync(self) -> None:
+        tree = self._whole()
+        if tree is not None:
+            self.tell(tree)
 
 
 class RetryOffer(_Asking):
