@@ -76,10 +76,13 @@ class Shelf:
 
 def _type_name(kind: type) -> str:
     """Return the name by which users know a type: where its library shows it, such as ``pandas.DataFrame``."""
-    module, name = str(kind.__module__), str(kind.__qualname__)
-    if module in ("builtins", "__main__"):
-        return name
-    package = module.partition(".")[0]
-    if vars(sys.modules.get(package, sys)).get(name) is kind:
-        return f"{package}.{name}"
-    return f"{module}.{name}"
+    try:
+        module, name = kind.__module__, kind.__qualname__
+        if module in ("builtins", "__main__"):
+            return name
+        package = module.partition(".")[0]
+        shown = vars(sys.modules[package]).get(name) is kind
+    except Exception:
+        # A class may answer with anything when it is asked where it comes from.
+        return "object"
+    return f"{package if shown else module}.{name}"

@@ -57,7 +57,9 @@ def write_frame(value: Any, sink: PickleSink) -> str | None:
 
     Raises `Unstorable` for the sink's reasons.
     """
-    package = type(value).__module__.partition(".")[0]
+    # A class of the user's may have anything under this name.
+    module: object = type(value).__module__
+    package = module.partition(".")[0] if isinstance(module, str) else ""
     prepare = _WRITERS.get(package)
     if prepare is None:
         return None
