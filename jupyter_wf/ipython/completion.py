@@ -1,6 +1,6 @@
 """Tab behind ``%wf``: commands, options, and what each command offers."""
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
 # (IPython's own functions have no types)
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _positional(actions: list[argparse.Action], words: list[str]) -> Iterator[st
 def offer_completions(shell: InteractiveShell, session: Session) -> Callable[[], None]:
     """Make the shell complete ``%wf`` lines; return what undoes it."""
 
-    @context_matcher(identifier="jupyter_wf", priority=100.0)  # type: ignore[no-untyped-call]
+    @context_matcher(identifier="jupyter_wf", priority=100.0)
     def matcher(context: CompletionContext) -> Any:
         try:
             word, fits = completions(session, context.text_until_cursor)

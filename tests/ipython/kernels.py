@@ -27,6 +27,8 @@ class Reply:
 
     status: str
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    #: What the kernel asks of the front end beside the outputs.
+    payload: list[dict[str, Any]] = field(default_factory=list)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [content for type_, content in self.messages if type_ == kind]
@@ -85,6 +87,7 @@ class Kernel:
             while shell["parent_header"].get("msg_id") != message_id:
                 shell = self.client.get_shell_msg(timeout=PATIENCE)
             reply.status = shell["content"]["status"]
+            reply.payload = shell["content"].get("payload", [])
         return reply
 
     def run(self, code: str) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_wf.core.errors import MissingResult
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.parameters import MASK, is_secret
+from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
 from jupyter_wf.engine.handover import kept_arguments
 from jupyter_wf.ipython.commands.stored import payload_of, stored_json
 from jupyter_wf.notebook.shelf import Shelf
@@ -70,15 +72,33 @@ def arguments_of(session: Session, run: Run) -> Inputs:
             found.add(kept_arguments(session.runtime, run))
         except MissingResult as error:
             found.missing.update(dict.fromkeys(found.lacking(run.parameters), str(error)))
+    told = _fingerprints(session, run)
     for name in found.lacking(run.parameters):
         value = run.parameters[name]
         if is_secret(name):
             found.missing[name] = "is a secret, so it was not stored"
-        elif _is_whole(value):
+        elif not _is_whole(value):
+            found.missing.setdefault(name, "was not stored, only what it is")
+        elif not isinstance(value, (list, dict)) or _is_of(name, value, told):
             found.add({name: value})
         else:
-            found.missing.setdefault(name, "was not stored, only what it is")
+            found.missing.setdefault(name, f"was not stored exactly, only that it is like {value!r:.80}")
     return found
+
+
+def _fingerprints(session: Session, run: Run) -> Mapping[str, Any]:
+    """Return the fingerprints of what a run was called with, as far as they were stored."""
+    kept = session.runtime.store.run_result(run.id)
+    told = json.loads(kept.inputs) if kept is not None and kept.inputs else {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_of(name: str, value: Any, told: Mapping[str, Any]) -> bool:
+    """Return whether a list or mapping is what the run got, not a tuple or a set that was recorded alike."""
+    try:
+        return bool(name in told and json.loads(inputs_of({name: value}))[name] == told[name])
+    except Unhashable:
+        return False
 
 
 def _take_stored(session: Session, run: Run, found: Inputs) -> None:
