@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -183,7 +184,9 @@ def _task(cell: CellInput, parsed: ParsedCell, bindings: Bindings) -> TaskCell:
     names = [parsed.names, *map(analyse, trees[1:])]
     helper = bindings.helper(cell.index)
     if any(helper(name) for some in names for name in some.reads | some.builtin_reads):
-        names = [analyse(tree, helper) for tree in trees]
+        # A thousand functions that call one another are more than Python can follow.
+        with suppress(RecursionError):
+            names = [analyse(tree, helper) for tree in trees]
     # Each run of a mapped cell is given its item.
     given = {parsed.options.map[0]} if parsed.options.map else set()
     reads = set().union(*(some.reads | bindings.bound_above(some.builtin_reads, cell.index) for some in names)) - given

@@ -24,6 +24,7 @@ __all__ = ["Fault", "ParsedCell", "parse_cell"]
 _REMEMBERED = 512
 _OURS = ("task", "flow")
 _LOST_MAGIC = re.compile(r"^[ \t]*%%(task|flow)\b", re.MULTILINE)
+_TOO_DEEP = "an expression is nested too deeply to be analysed: take it apart"
 _COMPILE = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 #: Who parses holds it: the switch that silences warnings is the process's.
 _SILENCE = threading.Lock()
@@ -62,6 +63,7 @@ class ParsedCell:
 def parse_cell(source: str) -> ParsedCell:
     """Parse one code cell. Never raises for what is in it: that are its faults."""
     text = split_cell(source)
+    is_plain = text.magic is None
     if text.magic not in _OURS:
         text = CellText(magic=None, line="", body=source, above=0)
     head, options, fault = _head(text)
@@ -74,17 +76,21 @@ def parse_cell(source: str) -> ParsedCell:
             # Python's opinion of the code is not asked for here; who runs the cell hears it.
             warnings.simplefilter("ignore")
             body, tree, wrong = _read(text, head if defines else None)
-        if wrong is not None:
-            # A magic that stands too late is the reason, and no fault of the Python around it.
-            late = _LOST_MAGIC.search(source) if text.magic is None else None
-            faults.append(_late(late) if late else Fault(kind="syntax", message=wrong))
+        # To IPython a magic that stands too late is another one, and not Python's fault.
+        late = _LOST_MAGIC.search(source) if is_plain and body != source else None
+        if late is not None or wrong is not None:
+            faults.append(_late(late) if late else Fault(kind="syntax", message=str(wrong)))
+    items = ast.parse(options.map[1]) if options.map else None
+    condition = ast.parse(options.when) if options.when else None
     try:
         names, definitions = analyse(tree), find_definitions(tree.body)
         changes = mutated(tree.body, names.reads | names.builtin_reads)
+        for expression in filter(None, (items, condition)):
+            analyse(expression)
     except RecursionError:
-        tree = _nothing()
+        tree, items, condition = _nothing(), None, None
         names, definitions, changes = analyse(tree), {}, {}
-        faults.append(Fault(kind="syntax", message="an expression is nested too deeply to be analysed: take it apart"))
+        faults.append(Fault(kind="syntax", message=_TOO_DEEP))
     return ParsedCell(
         task=head.name if head is not None and text.magic == "task" and not defines else None,
         options=options,
@@ -93,8 +99,8 @@ def parse_cell(source: str) -> ParsedCell:
         names=names,
         definitions=definitions,
         changes=changes,
-        items=ast.parse(options.map[1]) if options.map else None,
-        condition=ast.parse(options.when) if options.when else None,
+        items=items,
+        condition=condition,
         faults=tuple(faults),
     )
 
@@ -138,8 +144,10 @@ def _read(text: CellText, function: Head | None) -> tuple[str, ast.Module, str |
             return body, tree, None
         except SyntaxError as error:
             wrong = f"line {error.lineno}: {error.msg}" if error.lineno else str(error.msg)
-        except (ValueError, RecursionError, MemoryError) as error:
-            wrong = str(error) or "too much in one expression"
+        except (RecursionError, MemoryError):
+            wrong = _TOO_DEEP
+        except ValueError as error:
+            wrong = str(error)
     return body, _nothing(), wrong
 
 
@@ -148,7 +156,9 @@ def _whole(text: CellText, python: str, function: Head | None) -> str:
     if text.magic is None:
         return python
     above = "\n" * (text.above - 1)
+    plain = above + commented(text.magic, text.line, python)
     if function is None:
-        return above + commented(text.magic, text.line, python)
-    is_async = analyse(ast.parse(python)).is_async
+        return plain
+    # Parsed with its lines where they are, for the errors.
+    is_async = analyse(ast.parse(plain)).is_async
     return above + function_text(function.signature, python.rstrip("\n"), returns=function.returns, is_async=is_async)

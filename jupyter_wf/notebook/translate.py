@@ -21,7 +21,7 @@ _RUNNERS = frozenset(("time", "prun"))
 #: What IPython takes for a magic without ``%`` where it stands alone in a cell.
 _AUTOMAGIC = re.compile(
     r"(?:autoreload|cat|cd|conda|config|cp|env|history|less|ll|load_ext|ls|mamba|man|matplotlib|micromamba|mkdir|more|"
-    r"mv|pip|pwd|pylab|reload_ext|rm|rmdir|run|store|time|timeit|uv|wf|who|whos)(?:[ \t]+[^=\s(.\[,].*)?"
+    r"mv|pip|pwd|pylab|reload_ext|rm|rmdir|run|store|time|timeit|uv|wf|who|whos)(?:[ \t]+[^=\s(].*)?"
 )
 _HELP = re.compile(r"%%\w+\?")
 _CAPTURED = re.compile(r"(?:^|\s)([^\W\d]\w*)\s*$")
