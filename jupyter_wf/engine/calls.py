@@ -206,7 +206,9 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
             return live
     is_task = callee.kind == "task"
     # A name that futures are part of is made when they have ended.
-    name = None if callee.run_name is None or upstream else named(callee, parameters)
+    name = (
+        None if callee.run_name is None or (upstream and not _is_plain(callee.run_name)) else named(callee, parameters)
+    )
     if name is None and is_task:
         name = f"{callee.name}-{number or 0}"
     tags = TAGS.get()
@@ -241,6 +243,11 @@ def _begin(invocation: Invocation, parameters: Mapping[str, Any]) -> LiveRun:
         settle(live, error)
         raise
     return live
+
+
+def _is_plain(run_name: str | Callable[..., str]) -> bool:
+    """Return whether a run's name is the same whatever the arguments are."""
+    return isinstance(run_name, str) and "{" not in run_name
 
 
 def _take_on(callee: Callee, live: LiveRun) -> None:

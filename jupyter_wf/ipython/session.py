@@ -21,7 +21,6 @@ from jupyter_wf.engine.context import set_ambient_parent
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flows import Flow
-from jupyter_wf.ipython.background import WaitingTransformer
 from jupyter_wf.ipython.cells import Cell, TaskCells
 from jupyter_wf.ipython.displays import keep_displays, keep_results
 from jupyter_wf.ipython.failures import Failures
@@ -53,7 +52,6 @@ class Session:
         self._deafness = Deafness()
         self.failures = Failures(self.runtime)
         self.cells = TaskCells(shell, self.runtime, self.board)
-        self._waiting = WaitingTransformer(self.cells.background, lambda: shell.user_ns)
         self._raw_cell = ""
         self._cell_id: str | None = None
         #: The notebook run that a runner executes here.
@@ -68,12 +66,12 @@ class Session:
         events.register("pre_run_cell", self._before_cell)
         events.register("post_run_cell", self._after_cell)
         posts.append(self.transformer)
-        self.shell.ast_transformers.append(self._waiting)
+        self.shell.ast_transformers.append(self.cells.transformer)
         self._undo = [
             lambda: events.unregister("pre_run_cell", self._before_cell),
             lambda: events.unregister("post_run_cell", self._after_cell),
             lambda: posts.remove(self.transformer),
-            lambda: self.shell.ast_transformers.remove(self._waiting),
+            lambda: self.shell.ast_transformers.remove(self.cells.transformer),
             leave_out_our_frames(self.shell),
             keep_displays(self.shell),
             keep_results(self.shell, lambda: self.cells.shown),
@@ -114,7 +112,7 @@ class Session:
 
     def _after_cell(self, _: Any) -> None:
         self.board.settle()
-        rest = self.board.end_cell()
+        rest = self.board.rest()
         if rest is not None:
             self.shell.display_pub.publish({"text/plain": rest})
         if self._rerunner is not None:

@@ -102,7 +102,23 @@ class PreparedCell:
         """Return what the cell reads in ``namespace`` (None: in the notebook's, now), with ``bound`` names on top."""
         names = self.namespace if namespace is None else namespace
         found = {name: names[name] for name in sorted(self.task.reads) if name in names}
-        return {**found, **bound} if bound else found
+        if bound is None:
+            return found
+        # One item of a mapped cell: the others are no input of it, unless its body asks for them too.
+        for name in self._of_the_line() - bound.keys():
+            value = found.pop(name, None)
+            if any(type(other) is FunctionType and name in other.__code__.co_names for other in found.values()):
+                found[name] = value
+        return {**found, **bound}
+
+    def _of_the_line(self) -> set[str]:
+        """Return the names that only the line's --map reads."""
+        if self.task.options.map is None:
+            return set()
+        body = self.body.names
+        tree = ast.parse(self.task.options.map[1], mode="eval")
+        named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        return named - body.reads - body.builtin_reads - body.captured
 
     def verdict(self, names: Namespace | None = None) -> Verdict:
         """Say whether the cell is to run, given the runs before it, and its condition in ``names``.
