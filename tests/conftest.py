@@ -29,3 +29,12 @@ def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         left = runtime.set_runtime(None)
         if left is not None:
             left.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cluster_of_the_session() -> Iterator[None]:
+    """End the Dask cluster that some tests share, if one of them has started it."""
+    yield
+    clusters = sys.modules.get("tests.clusters")
+    if clusters is not None:
+        clusters.end()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jupyter_wf.core.effects import End, Outcome
+from jupyter_wf.core.errors import MissingContextError
 from jupyter_wf.core.models import RunError, RunKind
 from jupyter_wf.core.settings import HOME_VARIABLE
 from jupyter_wf.core.signals import Signal
@@ -84,7 +85,7 @@ def send(executor: Executor, live: LiveRun, callee: Callee, /, *args: Any, **kwa
         live.persist,
         callee.yields,
         live.runtime.process.role,
-        str(live.runtime.settings.home),
+        None if getattr(executor, "far", False) else str(live.runtime.settings.home),
         TAGS.get(),
     )
     outcome = executor.run(Call(callee.fn, args, kwargs, live.id, live.root_id, live.name, live.log, around))
@@ -101,7 +102,7 @@ class Surroundings:
     """Makes a call where it is executed: what `Call.around` is for tasks.
 
     ``run`` is whose call it is, ``yields`` tells that it is one of a generator function; ``role`` and ``home`` are
-    those of the process that owns it.
+    those of the process that owns it. ``home`` is None where that process's store can't be opened.
     """
 
     run: RunFacts
@@ -109,17 +110,19 @@ class Surroundings:
     persist: bool
     yields: bool
     role: str
-    home: str
+    home: str | None
     tags: frozenset[str]
 
     def __call__(self, log: Log, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call ``fn`` as part of the run; return its value or raise its exception when what it submitted has ended."""
-        if os.environ.get(HOME_VARIABLE) != self.home:
+        if self.home is not None and os.environ.get(HOME_VARIABLE) != self.home:
             os.environ[HOME_VARIABLE] = self.home
-        host = _Host(self.role)
+        host = _Host(self.role) if self.home is not None else _FarHost(self.role, self.run.name)
         run = RemoteRun(host, self.run, log)
         run.persist = self.persist
-        set_ambient_parent(run.id, run.root_id)
+        if self.home is not None:
+            # Far away other calls go on in this process, each with a run of its own around it.
+            set_ambient_parent(run.id, run.root_id)
         around, tags = CURRENT.set(run), TAGS.set(self.tags)
         try:
             with printing(run) if self.log_prints else nullcontext(), Ending(run):
@@ -130,7 +133,8 @@ class Surroundings:
             if host.opened:
                 run.close_children(StateType.CANCELLED)
                 host.journal.flush()
-            set_ambient_parent(None)
+            if self.home is not None:
+                set_ambient_parent(None)
             TAGS.reset(tags)
             CURRENT.reset(around)
 
@@ -164,6 +168,22 @@ class _Host:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+class _FarHost(_Host):
+    """Stands for the runtime where there is no store to open: whatever needs one fails, and says why."""
+
+    def __init__(self, role: str, name: str) -> None:
+        super().__init__(role)
+        self._name = name
+
+    @property
+    def real(self) -> Any:
+        """The runtime, which can't be had."""
+        raise MissingContextError(
+            f"{self._name} is executed on Dask, where there is no store: a task can't run other tasks or flows there, "
+            "nor make artifacts. Call their functions as they are (my_task.fn(...)), or run them in the flow"
+        )
 
 
 class RemoteRun(LiveRun):

@@ -49,6 +49,7 @@ class Executor(Protocol):
 
     name: str
     #: Whether `run` executes calls elsewhere. Where it does not, the driver may as well call the function itself.
+    #: (One whose attribute ``far`` is true executes them where the store of this process can't be opened.)
     remote: bool
 
     def start(self, exit_stack: ExitStack) -> None:

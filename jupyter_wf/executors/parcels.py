@@ -16,16 +16,16 @@ from typing import Any
 from jupyter_wf.core.effects import End, Outcome
 from jupyter_wf.core.errors import RemoteError, RemoteTraceback
 from jupyter_wf.core.signals import Signal
-from jupyter_wf.executors.base import Around, Call, end_of
+from jupyter_wf.executors.base import Around, Call, Log, end_of
 
-__all__ = ["Unpacked", "pack_call", "pack_error", "pack_value", "undecorated", "unpack_call", "unpack_outcome"]
+__all__ = ["answer", "pack_call", "pack_error", "pack_value", "undecorated", "unpack_outcome"]
 
 #: Kinds that pickle writes alike in every process.
 _PLAIN = frozenset((type(None), bool, int, float, str, bytes))
 _LONGEST_MESSAGE = 2_000
 
 #: What a worker calls: the function, its arguments, and what makes its surroundings.
-Unpacked = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Around | None]
+_Unpacked = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Around | None]
 
 
 def undecorated(module: str, qualname: str) -> Any:
@@ -77,10 +77,16 @@ def _named(call: Call) -> list[tuple[str, Any]]:
     return [(f"argument {name!r}", value) for name, value in arguments.items()]
 
 
-def unpack_call(payload: bytearray) -> Unpacked:
-    """Return the parts of a call. Raises whatever unpickling them raises."""
-    parts: Unpacked = pickle.loads(payload)
-    return parts
+def answer(parcel: bytes | bytearray, log: Log) -> bytes:
+    """Make the call in ``parcel``, whose log lines go to ``log``, and return how it ended, packed; raises nothing."""
+    try:
+        parts: _Unpacked = pickle.loads(parcel)
+        fn, args, kwargs, around = parts
+        name = getattr(fn, "__name__", type(fn).__name__)
+        value = fn(*args, **kwargs) if around is None else around(log, fn, args, kwargs)
+        return pack_value(value, name)
+    except BaseException as error:
+        return pack_error(error)
 
 
 def pack_value(value: Any, name: str = "the call") -> bytes:

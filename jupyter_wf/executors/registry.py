@@ -31,7 +31,14 @@ def _process(size: int) -> Executor:
     return ProcessExecutor(size)
 
 
-_OURS: dict[str, Maker] = {"inline": _inline, "process": _process, "thread": ThreadExecutor}
+def _dask(size: int) -> Executor:
+    # Half a second, and packages that few have installed.
+    from jupyter_wf.executors.dask import DaskExecutor
+
+    return DaskExecutor(size)
+
+
+_OURS: dict[str, Maker] = {"dask": _dask, "inline": _inline, "process": _process, "thread": ThreadExecutor}
 
 
 def _theirs() -> dict[str, EntryPoint]:
@@ -49,7 +56,8 @@ def executor_names() -> list[str]:
 def make_executor(name: str, size: int) -> Executor:
     """Return a new executor, not yet started, for at most ``size`` calls at the same time.
 
-    Raises `ValueError` for a name that nobody has registered.
+    Raises `ValueError` for a name that nobody has registered, `ModuleNotFoundError` where what it needs is not
+    installed.
     """
     maker = _OURS.get(name)
     if maker is None:

@@ -81,6 +81,14 @@ class ThreadExecutor:
             with self._lock:
                 self._blocked -= 1
 
+    def resize(self, threads: int) -> None:
+        """Let at most ``threads`` threads, from 1, do work at the same time from now on."""
+        with self._lock:
+            self._limit = threads
+            more = bool(self._threads) and not self._idle and len(self._threads) < threads + self._blocked
+        if more:
+            self._add_spare()
+
     def replace(self, thread: threading.Thread, work: Callable[[], Any]) -> None:
         """Give up a thread that does not come back, and have another one do ``work`` at once, in its place."""
         with self._lock:

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from jupyter_wf.executors.line import CALL, END, HELLO, LAST, LOG, READY, Line
-from jupyter_wf.executors.parcels import pack_error, pack_value, unpack_call
+from jupyter_wf.executors.parcels import answer
 
 __all__ = ["main"]
 
@@ -57,7 +57,7 @@ class _Worker:
                 if kind == HELLO:
                     sys.path[:] = pickle.loads(payload)
                 elif kind == CALL:
-                    outcome = self._outcome(payload)
+                    outcome = answer(payload, self.log)
                     del payload
                     _flush()
                     self._send(LAST if self._is_interrupted() else END, outcome)
@@ -69,15 +69,6 @@ class _Worker:
         # Nobody is there to be told when the parent is gone.
         with suppress(OSError):
             self._send(LOG, pickle.dumps((level, message, logger), 5))
-
-    def _outcome(self, payload: bytearray) -> bytes:
-        try:
-            fn, args, kwargs, around = unpack_call(payload)
-            name = getattr(fn, "__name__", type(fn).__name__)
-            value = fn(*args, **kwargs) if around is None else around(self.log, fn, args, kwargs)
-            return pack_value(value, name)
-        except BaseException as error:
-            return pack_error(error)
 
     def _send(self, kind: bytes, payload: bytes = b"") -> None:
         if threading.current_thread() is not threading.main_thread():

@@ -23,6 +23,8 @@ LAYERS: Mapping[str, int] = {
     "server": 5,
     "ipython": 5,
     "cli": 5,
+    # It starts runners, as the command line and the server do.
+    "notebooks": 5,
     "testing": 5,
     "pytest_plugin": 5,
     # The package's own face: it hands out names lazily and has the hooks that Jupyter calls.

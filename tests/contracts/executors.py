@@ -15,12 +15,24 @@ from typing import Any, NoReturn
 
 from jupyter_wf.core.effects import Outcome
 from jupyter_wf.executors.base import Call, Executor, Log
+from jupyter_wf.executors.dask import DaskExecutor
+from jupyter_wf.executors.dask_place import Place
 from jupyter_wf.executors.registry import make_executor
+from tests import clusters
+
+
+def _dask(size: int) -> Executor:
+    """Use the cluster of the session: one of its own for each test takes a second."""
+    return DaskExecutor(size, Place(address=clusters.address()))
+
 
 #: How to make one of each kind for at most so many calls at the same time.
 FACTORIES: dict[str, Callable[[int], Executor]] = {
-    name: lambda size, name=name: make_executor(name, size)  # type: ignore[misc]
-    for name in ("inline", "process", "thread")
+    "dask": _dask,
+    **{
+        name: lambda size, name=name: make_executor(name, size)  # type: ignore[misc]
+        for name in ("inline", "process", "thread")
+    },
 }
 
 
@@ -82,8 +94,8 @@ def stay(folder: Path, name: str) -> int:
 
 def stay_for_ever(folder: Path, name: str) -> NoReturn:
     """Come, and go only when interrupted; tell it then."""
-    (folder / name).touch()
     try:
+        (folder / name).touch()
         while True:
             threading.Event().wait(0.01)
     finally:

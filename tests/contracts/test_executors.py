@@ -18,6 +18,7 @@ import pytest
 from jupyter_wf.core.effects import End, Outcome
 from jupyter_wf.core.signals import SkipRun, StopFlow
 from jupyter_wf.executors.base import Call, Executor
+from tests import clusters
 from tests.contracts.executors import (
     FACTORIES,
     Driver,
@@ -42,6 +43,9 @@ POOLS = sorted(FACTORIES.keys() - {"inline"})
 
 @pytest.fixture(params=sorted(FACTORIES))
 def any_kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "dask":
+        # What its cluster starts is not the executor's.
+        clusters.address()
     return str(request.param)
 
 
