@@ -68,7 +68,7 @@ export default tseslint.config(
     }
   },
   ...LAYERS.map((folder, index) => without(folder, [...LAYERS.slice(index + 1), 'widget'])),
-  without('widget', ['model', 'components', 'pages', 'plugins']),
+  without('widget', ['components', 'pages', 'plugins']),
   {
     // Only api/ talks to the network.
     files: ['src/**'],

@@ -2,7 +2,6 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import type {
   ErrorJSON,
-  LogPageJSON,
   MetaJSON,
   NotebookCopyJSON,
   RequestJSON,
@@ -10,6 +9,7 @@ import type {
   RunPageJSON,
   StartRunJSON
 } from './schema';
+import type { TreeJSON } from './tree';
 
 /** Where the server extension answers, below the server's base URL. */
 export const API = 'jupyter_wf/api';
@@ -33,15 +33,6 @@ export interface RunQuery {
   roots?: boolean;
   limit?: number;
   cursor?: string | null;
-}
-
-/** Which log lines to read: those after a `seq`, or with `tail` the last `limit` ones. */
-export interface LogQuery {
-  after?: number;
-  limit?: number;
-  level?: number;
-  tree?: boolean;
-  tail?: boolean;
 }
 
 type Query = Record<string, string | number | boolean | null | undefined>;
@@ -74,15 +65,9 @@ export class WorkflowClient {
     return this.request<RunJSON>('GET', `runs/${encodeURIComponent(id)}`);
   }
 
-  children(id: string, cursor: string | null = null, limit = 200): Promise<RunPageJSON> {
-    return this.request<RunPageJSON>('GET', `runs/${encodeURIComponent(id)}/children`, {
-      limit,
-      cursor
-    });
-  }
-
-  logs(id: string, query: LogQuery = {}): Promise<LogPageJSON> {
-    return this.request<LogPageJSON>('GET', `runs/${encodeURIComponent(id)}/logs`, { ...query });
+  /** The run and everything below it, with its newest log lines. */
+  tree(id: string): Promise<TreeJSON> {
+    return this.request<TreeJSON>('GET', `runs/${encodeURIComponent(id)}/tree`);
   }
 
   cancel(id: string): Promise<RequestJSON> {
@@ -93,9 +78,20 @@ export class WorkflowClient {
     return this.request<RequestJSON>('POST', `runs/${encodeURIComponent(id)}/retry`);
   }
 
-  /** Copy the executed notebook to where Jupyter can open it; the answer names the place. */
-  copyNotebook(id: string): Promise<NotebookCopyJSON> {
-    return this.request<NotebookCopyJSON>('POST', `runs/${encodeURIComponent(id)}/notebook/copy`);
+  /** Begin the next attempt of a notebook's run. */
+  goOn(id: string, how: 'resume' | 'repair'): Promise<RunJSON> {
+    return this.request<RunJSON>('POST', `runs/${encodeURIComponent(id)}/${how}`);
+  }
+
+  /** Run the notebook of a run again, as a new run. */
+  rerun(id: string): Promise<RunJSON> {
+    return this.request<RunJSON>('POST', `runs/${encodeURIComponent(id)}/rerun`);
+  }
+
+  /** Copy the executed notebook, or the one that was run, to where Jupyter can open it; the answer names the place. */
+  copyNotebook(id: string, what: 'executed' | 'snapshot'): Promise<NotebookCopyJSON> {
+    const path = `runs/${encodeURIComponent(id)}/notebook/copy`;
+    return this.request<NotebookCopyJSON>('POST', path, {}, { what });
   }
 
   private async request<T>(

@@ -1,5 +1,19 @@
 // Generated from jupyter_wf/core/codec.py by `python -m jupyter_wf.server.typescript`. Do not edit.
 
+/** The body of ``POST runs/{id}/notebook/copy``: the executed notebook, or the snapshot of what was run. */
+export interface CopyNotebookJSON {
+  what?: 'executed' | 'snapshot';
+}
+
+/** What a run's kernel had installed: the Python, its platform, and the version of each package. */
+export interface EnvironmentJSON {
+  python: string;
+  implementation: string;
+  platform: string;
+  executable: string;
+  packages: Record<string, string>;
+}
+
 /** Every refusal: the error's class name and its text. */
 export interface ErrorJSON {
   error: string;
@@ -61,6 +75,26 @@ export interface RequestJSON {
   outcome: string | null;
 }
 
+/** The body of ``POST runs/{id}/rerun``: changed parameters, and the task to begin from. */
+export interface RerunJSON {
+  parameters?: Record<string, unknown>;
+  from?: string;
+}
+
+/** What a run returned: the value itself where ``is_json``, else its type and ``repr`` as far as they are known. */
+export interface ResultJSON {
+  is_json: boolean;
+  value: unknown;
+  type: string | null;
+  repr: string | null;
+  size: number;
+}
+
+/** The body of ``POST runs/{id}/resume`` and ``…/repair``: parameters that are to have other values. */
+export interface ResumeJSON {
+  parameters?: Record<string, unknown>;
+}
+
 /** Why a run did not complete. */
 export interface RunErrorJSON {
   type: string;
@@ -90,6 +124,7 @@ export interface RunJSON {
   progress: ProgressJSON | null;
   error: RunErrorJSON | null;
   can_retry: boolean;
+  can_resume: boolean;
 }
 
 /** A page of runs; ``next`` continues the list as ``?cursor=``, null at its end. */

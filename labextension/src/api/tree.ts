@@ -1,3 +1,4 @@
+// The JSON of jupyter_wf/core/tree_json.py, which says how it is meant.
 import type { ProgressJSON, RunErrorJSON, RunJSON } from './schema';
 
 /**
@@ -36,6 +37,12 @@ export type ChangedJSON = [
 /** A log line: a number that grows, when (ms since the epoch), the number of its run, the level, the text. */
 export type LineJSON = [key: number, at: number, index: number, level: number, message: string];
 
+/** The runs that a view has shown before this one; `counts` maps names of states to numbers. */
+export interface EarlierJSON {
+  total: number;
+  counts: Record<string, number>;
+}
+
 /** A run and everything below it (`reset`), or what has changed there since the message with the number before. */
 export interface TreeJSON {
   seq: number;
@@ -53,4 +60,7 @@ export interface TreeJSON {
   lines: LineJSON[];
   /** How many lines before these are not here. */
   dropped: number;
+  /** How many runs there are below the root that have no row. */
+  more: number;
+  earlier: EarlierJSON | null;
 }

@@ -34,7 +34,11 @@ export function drawChips(onToggle: (type: string) => void): Drawing<ChipsView> 
         chip.hidden = number === 0 && !chosen.has(type);
         setText(count, String(number));
         setAttribute(chip, 'aria-pressed', String(chosen.has(type)));
-        setAttribute(chip, 'title', `${chosen.has(type) ? 'Show all again' : 'Show only'}: ${typeLabel(type)} (${number})`);
+        setAttribute(
+          chip,
+          'title',
+          `${chosen.has(type) ? 'Show all again' : 'Show only'}: ${typeLabel(type)} (${number})`
+        );
       }
     }
   };

@@ -125,7 +125,13 @@ function factsOf(row: TreeRow, now: number): [string, string][] {
     const spent = row.spans.filter(span => span.kind === kind);
     const ms = spent.reduce((sum, span) => sum + Math.max(0, (span.to ?? now) - span.from), 0);
     if (spent.length > 0 && (kind === 'run' || ms >= 1)) {
-      facts.push([WORDS[kind], formatDuration(ms, spent.some(span => span.to === null))]);
+      facts.push([
+        WORDS[kind],
+        formatDuration(
+          ms,
+          spent.some(span => span.to === null)
+        )
+      ]);
     }
   }
   if (attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts })) {

@@ -77,7 +77,7 @@ export function drawHead(options: HeadOptions): Drawing<HeadView> {
       setText(elapsed, span === null ? '' : formatDuration(span, model.live));
       buttons.update(run);
       if (options.facts) {
-        setText(facts, factsText(run, now));
+        setText(facts, factsText(run, model.live ? now : null));
         setAttribute(facts, 'title', `Run ${run.id}`);
       }
       const text = run.state.message ? plain(run.state.message) : '';
@@ -93,15 +93,17 @@ export function drawHead(options: HeadOptions): Drawing<HeadView> {
   };
 }
 
-function factsText(run: RunJSON, now: number): string {
-  const began =
-    run.started_at === null
-      ? 'Not started yet'
-      : `Started ${formatMoment(run.started_at)} (${formatRelative(run.started_at, now)})`;
+/** `now` is null where time stands still: then nothing is told by how long ago it was. */
+function factsText(run: RunJSON, now: number | null): string {
+  const { started_at: at } = run;
+  const ago = at === null || now === null ? '' : ` (${formatRelative(at, now)})`;
+  const began = at === null ? 'Not started yet' : `Started ${formatMoment(at)}${ago}`;
   return `${began} · run ${run.id.slice(0, 8)}`;
 }
 
 function earlierText({ total, counts }: EarlierJSON): string {
-  const words = Object.entries(counts).map(([name, count]) => `${count} ${plain(name).toLowerCase()}`);
+  const words = Object.entries(counts).map(
+    ([name, count]) => `${count} ${plain(name).toLowerCase()}`
+  );
   return `${total} earlier ${total === 1 ? 'run' : 'runs'} in this cell: ${words.join(', ')}`;
 }

@@ -91,7 +91,10 @@ export class VirtualList<T> {
     const { element } = this;
     const top = this.topOf(index);
     const height = element.clientHeight;
-    if (height > 0 && (top < element.scrollTop || top + this.options.rowHeight > element.scrollTop + height)) {
+    if (
+      height > 0 &&
+      (top < element.scrollTop || top + this.options.rowHeight > element.scrollTop + height)
+    ) {
       this.setFollows(false);
       element.scrollTop = Math.max(0, top - Math.max(0, height - this.options.rowHeight) / 2);
     }
@@ -271,7 +274,10 @@ export class VirtualList<T> {
   /** The keyboard's place stays with its row when others come and go. */
   private findActive(source: ListSource<T>): void {
     const { activeKey, activeIndex } = this;
-    if (activeKey === null || (activeIndex < source.count && source.key(activeIndex) === activeKey)) {
+    if (
+      activeKey === null ||
+      (activeIndex < source.count && source.key(activeIndex) === activeKey)
+    ) {
       return;
     }
     for (let index = 0; index < source.count; index++) {

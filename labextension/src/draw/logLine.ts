@@ -96,8 +96,11 @@ function showText(element: HTMLElement, text: string, search: string): void {
   const parts: (string | Node)[] = [];
   let from = 0;
   // Lower case may be longer (İ): then places differ, and nothing is marked rather than something wrong.
-  for (let at = lower.indexOf(search); at >= 0 && lower.length === text.length; ) {
-    parts.push(text.slice(from, at), make('mark', 'wf-Log-mark', text.slice(at, at + search.length)));
+  for (let at = lower.indexOf(search); at >= 0 && lower.length === text.length;) {
+    parts.push(
+      text.slice(from, at),
+      make('mark', 'wf-Log-mark', text.slice(at, at + search.length))
+    );
     from = at + search.length;
     at = lower.indexOf(search, from);
   }

@@ -93,7 +93,9 @@ class Logs implements TabDrawing<LogsView> {
     this.empty.hidden = lines.length > 0;
     setText(
       this.empty,
-      some ? 'No log line fits the filter.' : 'No log lines yet: log with get_run_logger(), or print with log_prints.'
+      some
+        ? 'No log line fits the filter.'
+        : 'No log lines yet: log with get_run_logger(), or print with log_prints.'
     );
     const name = chosenName(view);
     this.only.hidden = name === null;
@@ -180,7 +182,7 @@ class Logs implements TabDrawing<LogsView> {
     const line = this.lines[index];
     if (event.key === '/') {
       this.search.focus();
-    } else if (event.key === 'Escape' && this.view?.selected != null) {
+    } else if (event.key === 'Escape' && (this.view?.selected ?? null) !== null) {
       this.onSelect(null);
     } else if (line !== undefined && (event.key === 'Enter' || event.key === ' ')) {
       this.toggleOpen(line);

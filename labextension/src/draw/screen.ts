@@ -168,7 +168,8 @@ export class Screen {
     const { model } = this;
     const { memory } = this.options;
     const shown = shownTabs(model, tree);
-    const open = shown.find(id => id === memory.tab) ?? (shown.includes('tasks') ? 'tasks' : 'logs');
+    const open =
+      shown.find(id => id === memory.tab) ?? (shown.includes('tasks') ? 'tasks' : 'logs');
     const some = tree.rows.length + model.more;
     this.tabs.update(shown, open, { tasks: some > 0 ? some.toLocaleString('en') : '' });
     const id = memory.selected;

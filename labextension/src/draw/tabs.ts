@@ -39,7 +39,11 @@ export class Tabs {
   }
 
   /** Show which tabs there are and which one is open. */
-  update(shown: readonly string[], open: string, notes: Readonly<Record<string, string>> = {}): void {
+  update(
+    shown: readonly string[],
+    open: string,
+    notes: Readonly<Record<string, string>> = {}
+  ): void {
     this.shown = shown;
     this.element.hidden = shown.length < 2;
     for (const { id, label, panel } of this.tabs) {

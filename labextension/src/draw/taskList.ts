@@ -63,7 +63,7 @@ export class TaskList {
 
   /** Open whatever hides a run. */
   openTo(runId: string, tree: Tree): void {
-    for (let row = tree.byId.get(runId); row !== undefined && row !== tree.root; ) {
+    for (let row = tree.byId.get(runId); row !== undefined && row !== tree.root;) {
       const key = this.grouping.keyOf(row.id);
       if (key !== null && isGroupKey(key)) {
         this.setExpanded(key, true);
@@ -137,7 +137,8 @@ export class TaskList {
 
   private isExpanded(entry: Entry): boolean {
     // A group, and a task that was mapped over a list, are one row until they are opened.
-    const small = entry.row !== null && entry.row.kind !== 'task' && (entry.summary?.total ?? 0) <= OPEN_UP_TO;
+    const small =
+      entry.row !== null && entry.row.kind !== 'task' && (entry.summary?.total ?? 0) <= OPEN_UP_TO;
     return this.choices.get(entry.key) ?? small;
   }
 

@@ -63,14 +63,26 @@ export function drawTaskRow(): Drawing<TaskRowView> {
       setAttribute(element, 'aria-expanded', expandable ? String(expanded) : null);
       icon.update(type.type);
       setText(word, row === null ? stateLabel(type) : text);
-      setAttribute(state, 'title', row?.state.message ? `${text}: ${plain(row.state.message)}` : text);
+      setAttribute(
+        state,
+        'title',
+        row?.state.message ? `${text}: ${plain(row.state.message)}` : text
+      );
       title.style.paddingLeft = `${(level - 1) * 14}px`;
       setText(twisty, expandable ? (expanded ? '▾' : '▸') : '');
       setText(name, entryTitle(entry));
-      setAttribute(title, 'title', row?.stale ? `${entryTitle(entry)}\nOut of date: ${plain(row.stale)}` : entryTitle(entry));
-      setAttribute(name, 'data-stale', String(row?.stale != null));
-      const attempts = row === null ? '' : attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts });
-      setText(parts, [entryProgress(entry), attempts && `↻ ${attempts}`].filter(Boolean).join(' · '));
+      setAttribute(
+        title,
+        'title',
+        row?.stale ? `${entryTitle(entry)}\nOut of date: ${plain(row.stale)}` : entryTitle(entry)
+      );
+      setAttribute(name, 'data-stale', String((row?.stale ?? null) !== null));
+      const attempts =
+        row === null ? '' : attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts });
+      setText(
+        parts,
+        [entryProgress(entry), attempts && `↻ ${attempts}`].filter(Boolean).join(' · ')
+      );
       setAttribute(parts, 'title', attempts ? `Attempt ${attempts}` : null);
       const end = endedAt ?? now;
       setText(duration, startedAt === null ? '' : formatDuration(end - startedAt, goesOn));
@@ -96,7 +108,11 @@ function showSaid(said: HTMLElement, { item, open }: TaskRowView): void {
             : '';
   setText(said, text);
   setAttribute(said, 'data-kind', error !== null ? 'error' : row === null ? 'counts' : 'log');
-  setAttribute(said, 'title', error !== null ? `${errorLine(error)}\nShow or hide the traceback` : text || null);
+  setAttribute(
+    said,
+    'title',
+    error !== null ? `${errorLine(error)}\nShow or hide the traceback` : text || null
+  );
 }
 
 function isSame(a: TaskRowView | null, b: TaskRowView): boolean {

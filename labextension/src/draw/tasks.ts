@@ -116,7 +116,7 @@ class Tasks implements TabDrawing<TasksView> {
   }
 
   private isOpen(item: TaskItem): boolean {
-    return this.openErrors.has(item.entry.key) && item.entry.row?.error != null;
+    return this.openErrors.has(item.entry.key) && (item.entry.row?.error ?? null) !== null;
   }
 
   private narrow(change: { text?: string; states?: ReadonlySet<string> }): void {
@@ -190,7 +190,7 @@ class Tasks implements TabDrawing<TasksView> {
 
   private onKey(event: KeyboardEvent, index: number): boolean {
     const item = this.items[index];
-    if (event.key === 'Escape' && this.view?.selected != null) {
+    if (event.key === 'Escape' && (this.view?.selected ?? null) !== null) {
       this.onSelect(null);
       return true;
     }
@@ -199,7 +199,7 @@ class Tasks implements TabDrawing<TasksView> {
     }
     if (event.key === 'Enter' || event.key === ' ') {
       this.choose(item);
-    } else if (event.key === 'e' && item.entry.row?.error != null) {
+    } else if (event.key === 'e' && (item.entry.row?.error ?? null) !== null) {
       this.toggleError(item);
     } else if (event.key === 'ArrowRight' && item.expandable) {
       if (item.expanded) {

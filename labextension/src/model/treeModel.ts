@@ -1,5 +1,5 @@
 import type { ProgressJSON, RunJSON } from '../api/schema';
-import type { ChangedJSON, LineJSON, MadeJSON, TreeJSON } from '../api/tree';
+import type { ChangedJSON, EarlierJSON, LineJSON, MadeJSON, TreeJSON } from '../api/tree';
 import { LogBuffer } from './logBuffer';
 import { readSpans } from './spans';
 import type { Tree, TreeRow } from './treeRows';
@@ -24,6 +24,9 @@ export class TreeModel {
   lastLog: string | null = null;
   progress: ProgressJSON = { total: 0, done: 0, counts: {} };
   stale: string | null = null;
+  /** How many runs there are below the root that have no row. */
+  more = 0;
+  earlier: EarlierJSON | null = null;
   /** How many rows there are of each type of state, the root not among them. */
   readonly counts = new Map<string, number>();
 
@@ -32,15 +35,20 @@ export class TreeModel {
     return this.last;
   }
 
-  /** The sender's clock now, in ms since the epoch: its time in the last message and, while live, what has passed. */
+  /** Whether time goes on: the run lives, and somebody sends. */
+  get ticks(): boolean {
+    return this.live && !this.frozen;
+  }
+
+  /** The sender's clock now, in ms since the epoch; it stands still when nothing goes on. */
   now(): number {
-    return this.sentAt + (this.live && this.frozenAt === null ? Date.now() - this.receivedAt : 0);
+    return this.ticks ? Date.now() + this.ahead : this.stillAt;
   }
 
   /** Nobody sends any more: the clock stops. */
   freeze(): void {
-    this.sentAt = this.now();
-    this.frozenAt ??= Date.now();
+    this.stillAt = this.now();
+    this.frozen = true;
   }
 
   /** Take in a message. After a `gap` the whole tree has to be asked for. */
@@ -79,6 +87,11 @@ export class TreeModel {
     return 'taken';
   }
 
+  /** Take the next whole tree whatever its number: the sender counts anew. */
+  forget(): void {
+    this.last = -1;
+  }
+
   /** Put a row in the place of the one with its id, or behind the others. The tree is made anew by `setRoot`. */
   put(row: TreeRow, index = this.places.get(row.id) ?? this.rows.length): void {
     const old = index < this.rows.length ? this.rows[index] : undefined;
@@ -100,12 +113,13 @@ export class TreeModel {
     this.tree = { root, rows: this.rows.slice(), byId: this.byId };
   }
 
-  /** The sender's clock, as an ISO time. */
-  setClock(now: string): void {
-    const at = Date.parse(now);
-    this.sentAt = Number.isFinite(at) ? at : Date.now();
-    this.receivedAt = Date.now();
-    this.frozenAt = null;
+  /** The root's run as it is now, and whether it goes on. */
+  setRun(run: RunJSON, live: boolean): void {
+    this.stillAt = Date.now() + this.ahead;
+    this.run = run;
+    this.live = live;
+    this.canRetry = run.can_retry;
+    this.progress = run.progress ?? this.progress;
   }
 
   private begin(message: TreeJSON): void {
@@ -132,15 +146,31 @@ export class TreeModel {
     this.lastLog = message.last_log;
     this.progress = message.progress;
     this.stale = message.stale;
-    this.setClock(message.now);
+    this.more = message.more;
+    this.earlier = message.earlier;
+    this.stillAt = Date.parse(message.now);
+    this.ahead = this.stillAt - Date.now();
+    this.frozen = false;
   }
 
-  private make([index, id, parent, name, kind, taskName, createdAt, most, upstream]: MadeJSON): void {
+  private make([
+    index,
+    id,
+    parent,
+    name,
+    kind,
+    taskName,
+    createdAt,
+    most,
+    upstream
+  ]: MadeJSON): void {
     const known = this.byId.get(id);
     const facts = { id, name, kind, taskName, createdAt, maxAttempts: most, upstream };
     const parentId = parent < 0 ? this.run!.id : this.rows[parent].id;
     const row: TreeRow =
-      known === undefined ? { ...facts, parentId, ...NOTHING_YET } : { ...known, ...facts, parentId };
+      known === undefined
+        ? { ...facts, parentId, ...NOTHING_YET }
+        : { ...known, ...facts, parentId };
     this.put(row, index);
   }
 
@@ -176,9 +206,10 @@ export class TreeModel {
   private byId = new Map<string, TreeRow>();
   private places = new Map<string, number>();
   private last = -1;
-  private sentAt = 0;
-  private receivedAt = 0;
-  private frozenAt: number | null = null;
+  /** By how much (ms) the sender's clock is ahead of this machine's. */
+  private ahead = 0;
+  private stillAt = 0;
+  private frozen = false;
 }
 
 const NOTHING_YET = {

@@ -1,81 +1,46 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { ErrorBox } from '../components/ErrorBox';
-import { LogView } from '../components/LogView';
-import { runSubtitle, runTitle } from '../draw/names';
 import { ConnectionNotice, Problem } from '../components/Notices';
-import { type RunActions, RunHeader } from '../components/RunHeader';
-import { TaskTable } from '../components/TaskTable';
-import { tickFor, useNow } from '../components/useNow';
+import { RunScreen } from '../components/RunScreen';
 import { workflowIcon } from '../components/icons';
-import { isClosed } from '../draw/states';
+import { drawExecuted } from '../draw/executed';
+import { runSubtitle, runTitle } from '../draw/names';
+import type { ScreenOptions } from '../draw/screen';
 import type { RunModel, RunView } from '../model/run';
+import { type PageActions, pageActions } from './runActions';
 
-/** What a page asks the application to do. */
-export interface PageActions extends Pick<RunActions, 'onCopy'> {
-  openNotebook: (path: string) => void;
+/** What the screen of a run's page is made with; to be made once. */
+export function screenOptions(model: RunModel, page: PageActions): Omit<ScreenOptions, 'memory'> {
+  return {
+    actions: pageActions(model, page),
+    facts: true,
+    describe: id => model.describe(id),
+    extra: drawExecuted(page.onCopy)
+  };
 }
 
 /** The page's content for one view of the model. */
 export function RunPage(props: {
   view: RunView;
   model: RunModel;
-  actions: PageActions;
+  options: Omit<ScreenOptions, 'memory'>;
 }): JSX.Element {
-  const { view, model, actions } = props;
-  const { run, selected } = view;
-  const now = useNow(tickFor(run !== null && !isClosed(run.state)));
-  if (run === null) {
-    return (
-      <div className="jp-WfRunPage-note">
-        {view.phase === 'loading' && <p>Loading…</p>}
-        {view.phase === 'missing' && <p>There is no run {model.runId.slice(0, 8)} any more.</p>}
-        {view.phase === 'failed' && (
-          <p>The run could not be loaded; the next try comes by itself.</p>
-        )}
-        <Problem text={view.problem} onDismiss={() => model.dismissProblem()} />
-      </div>
-    );
-  }
-  const failed = selected ?? run;
+  const { view, model, options } = props;
   return (
     <div className="jp-WfRunPage-content" data-connection={view.connection}>
       <ConnectionNotice connection={view.connection} />
       <Problem text={view.problem} onDismiss={() => model.dismissProblem()} />
-      <RunHeader
-        run={run}
-        now={now}
-        actions={{
-          onCopy: actions.onCopy,
-          onOpenNotebook: () =>
-            void model.executedNotebook().then(path => path !== null && actions.openNotebook(path)),
-          onCancel: () => void model.cancel(),
-          onRetry: () => void model.retry()
-        }}
-      />
-      {failed.error && (
-        <ErrorBox key={failed.id} error={failed.error} of={selected ? selected.name : null} />
+      {view.run === null ? (
+        <div className="jp-WfRunPage-note">
+          {view.phase === 'loading' && <p>Loading…</p>}
+          {view.phase === 'missing' && <p>There is no run {model.runId.slice(0, 8)} any more.</p>}
+          {view.phase === 'failed' && (
+            <p>The run could not be loaded; the next try comes by itself.</p>
+          )}
+        </div>
+      ) : (
+        <RunScreen model={model.tree} options={options} />
       )}
-      {view.rows.length > 0 || view.hasMore ? (
-        <TaskTable
-          run={run}
-          rows={view.rows}
-          now={now}
-          selectedId={selected?.id ?? null}
-          hasMore={view.hasMore}
-          loadingMore={view.loadingMore}
-          onSelect={id => model.select(id)}
-          onToggle={(id, expanded) => model.setExpanded(id, expanded)}
-          onLoadMore={() => void model.loadMore()}
-        />
-      ) : null}
-      <LogView
-        lines={view.lines}
-        dropped={view.linesDropped}
-        names={view.names}
-        of={selected ? selected.name : null}
-        onShowAll={() => model.select(null)}
-      />
     </div>
   );
 }
@@ -84,9 +49,10 @@ export function RunPage(props: {
 export class RunPageContent extends ReactWidget {
   constructor(
     readonly model: RunModel,
-    private readonly actions: PageActions
+    page: PageActions
   ) {
     super();
+    this.options = screenOptions(model, page);
     this.addClass('jp-WfRunPage');
     this.addClass('wf-root');
     this.node.dataset.runId = model.runId;
@@ -107,7 +73,7 @@ export class RunPageContent extends ReactWidget {
   protected override render(): JSX.Element {
     return (
       <UseSignal signal={this.model.changed}>
-        {() => <RunPage view={this.model.view} model={this.model} actions={this.actions} />}
+        {() => <RunPage view={this.model.view} model={this.model} options={this.options} />}
       </UseSignal>
     );
   }
@@ -123,4 +89,6 @@ export class RunPageContent extends ReactWidget {
       this.title.caption = `${runTitle(run)}\n${run.name}\n${run.id}`;
     }
   }
+
+  private readonly options: Omit<ScreenOptions, 'memory'>;
 }

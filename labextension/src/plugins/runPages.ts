@@ -34,6 +34,7 @@ export const runPages: JupyterFrontEndPlugin<void> = {
       const model = new RunModel(id, service.client, service.openSocket);
       const content = new RunPageContent(model, {
         openNotebook: path => void commands.execute('docmanager:open', { path }),
+        openRun: run => void commands.execute(Commands.openRun, { id: run }),
         onCopy: text => Clipboard.copyToSystem(text)
       });
       const page = new MainAreaWidget({ content });

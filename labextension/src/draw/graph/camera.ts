@@ -45,9 +45,10 @@ export class Camera {
     return this.drag?.moved ?? false;
   }
 
-  /** How high the view has to be to show all of a plane by its width, in px. */
-  heightFor({ width, height }: Size): number {
-    return height * Math.min(1, this.room.width / Math.max(1, width)) + 2 * MARGIN;
+  /** How high the view has to be to show a plane as wide as there is room, but not smaller than `least`; in px. */
+  heightFor({ width, height }: Size, least: number): number {
+    const scale = Math.min(1, Math.max(least, this.room.width / Math.max(1, width)));
+    return height * scale + 2 * MARGIN;
   }
 
   /**

@@ -188,7 +188,8 @@ class Graph implements TabDrawing<TabView> {
   /** Until somebody has chosen what to see, everything is in sight, as far as it can be read. */
   private showAll(): void {
     const layout = this.layout!;
-    const wanted = Math.min(MOST_HEIGHT, Math.max(LEAST_HEIGHT, this.camera.heightFor(layout)));
+    const needed = this.camera.heightFor(layout, LEGIBLE);
+    const wanted = Math.min(MOST_HEIGHT, Math.max(LEAST_HEIGHT, needed));
     this.element.style.setProperty('--wf-graph-height', `${Math.round(wanted)}px`);
     if (!this.camera.chosen) {
       const [first] = layout.rects.values();
