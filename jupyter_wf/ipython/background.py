@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,10 +35,15 @@ class _Waits(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Pending:
-    """A task cell in the background. ``outputs`` are the names that cells wait for; ``seen`` whether its error was."""
+    """A task cell in the background.
+
+    ``ended`` is set when its end is written down, ``outputs`` are the names that cells wait for, ``seen`` says whether
+    a cell has shown its error.
+    """
 
     task: TaskCell
     future: RunFuture[Any]
+    ended: threading.Event
     outputs: set[str]
     seen: bool = False
 
@@ -54,10 +59,10 @@ class Background:
     def __bool__(self) -> bool:
         return bool(self._pending)
 
-    def add(self, task: TaskCell, future: RunFuture[Any]) -> None:
+    def add(self, task: TaskCell, future: RunFuture[Any], ended: threading.Event) -> None:
         """Take in a cell that has begun."""
         with self._lock:
-            self._pending[task.name] = Pending(task=task, future=future, outputs=set(task.writes))
+            self._pending[task.name] = Pending(task=task, future=future, ended=ended, outputs=set(task.writes))
 
     def forget(self, name: str) -> None:
         """Forget a task whose cell is run again."""
@@ -67,7 +72,7 @@ class Background:
     def running(self, name: str) -> bool:
         """Return whether a task's cell runs in the background now."""
         found = self._pending.get(name)
-        return found is not None and not found.future.done()
+        return found is not None and not found.ended.is_set()
 
     def wait(
         self, *, reads: frozenset[str] = frozenset(), writes: frozenset[str] = frozenset(), tasks: Iterable[str] = ()
@@ -101,11 +106,11 @@ class Background:
         self._wait_for([self._pending[name] for name in tasks if name in self._pending])
 
     def _wait_for(self, due: list[Pending]) -> None:
-        open_ = [pending for pending in due if not pending.future.done()]
+        open_ = [pending for pending in due if not pending.ended.is_set()]
         if open_:
             with self._board.waiting([pending.task.name for pending in open_]):
                 for pending in open_:
-                    pending.future.wait()
+                    pending.ended.wait()
 
     def _raise(self, pending: Pending) -> None:
         __tracebackhide__ = True
@@ -132,10 +137,20 @@ class WaitingTransformer(ast.NodeTransformer):
     def __init__(self, background: Background, namespace: Callable[[], dict[str, Any]]) -> None:
         self._background = background
         self._namespace = namespace
+        self._rests = False
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Have the block's trees left alone: who compiles them has waited."""
+        self._rests = True
+        try:
+            yield
+        finally:
+            self._rests = False
 
     def visit(self, node: ast.AST) -> Any:
         """Wait; return the tree as it is, or one that raises."""
-        if not self._background or not isinstance(node, ast.Module) or _is_ours(node):
+        if self._rests or not self._background or not isinstance(node, ast.Module) or _is_ours(node):
             return node
         try:
             self._wait(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.engine.submit import start
 from jupyter_wf.executors.base import Executor
-from jupyter_wf.ipython.background import Background
+from jupyter_wf.ipython.background import Background, WaitingTransformer
 from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.notebook.cells import compile_body
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
@@ -34,7 +35,6 @@ from jupyter_wf.notebook.elsewhere import CellValue
 from jupyter_wf.notebook.ledger import Ledger
 from jupyter_wf.notebook.restoring import EarlierTasks
 from jupyter_wf.notebook.source import read_notebook
-from jupyter_wf.notebook.usage import Meter
 
 if TYPE_CHECKING:
     from jupyter_wf.ipython.views import Board
@@ -69,6 +69,7 @@ class TaskCells:
         self.board = board
         self.ledger = Ledger()
         self.background = Background(board)
+        self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
         self._earlier: EarlierTasks | None = None
         self._path: Path | None = None
@@ -178,14 +179,15 @@ class TaskCells:
         Raises `SyntaxError`.
         """
         shell = self.shell
-        body = compile_body(
-            task.body,
-            filename=cell.filename,
-            name=task.name,
-            flags=shell.compile.flags,
-            show=shell.ast_node_interactivity,
-            transform=shell.transform_ast if shell.ast_transformers else None,
-        )
+        with self.transformer.resting():
+            body = compile_body(
+                task.body,
+                filename=cell.filename,
+                name=task.name,
+                flags=shell.compile.flags,
+                show=shell.ast_node_interactivity,
+                transform=shell.transform_ast if shell.ast_transformers[1:] else None,
+            )
         return PreparedCell(
             task=task,
             line=cell.line,
@@ -250,21 +252,25 @@ class TaskCells:
     def start(self, call: CellCall) -> None:
         """Begin a call in the background."""
         future = start(call)
-        self.background.add(call.prepared.task, future)
-        self.hear(call, future)
+        self.background.add(call.prepared.task, future, self.hear(call, future))
 
-    def hear(self, call: CellCall, future: RunFuture[Any]) -> None:
-        """Have it written down how a call that was submitted ends."""
-        task, meter = call.prepared.task, Meter()
-        meter.start()
-        future.add_done_callback(lambda ended: self._ended(task, ended.run, meter))
+    def hear(self, call: CellCall, future: RunFuture[Any]) -> threading.Event:
+        """Have it written down how a call that was submitted ends; return what is set when it is."""
+        task, written = call.prepared.task, threading.Event()
+
+        def end(ended: RunFuture[Any]) -> None:
+            try:
+                self._ended(task, ended.run)
+            finally:
+                written.set()
+
+        future.add_done_callback(end)
+        return written
 
     def _run(self, call: CellCall, silent: bool) -> Any:
         __tracebackhide__ = True
         task = call.prepared.task
-        meter = Meter()
         try:
-            meter.start()
             execute(call)
         except BaseException as error:
             if call.begun:
@@ -272,15 +278,13 @@ class TaskCells:
             raise
         finally:
             if call.begun:
-                self._ended(task, call.live, meter)
+                self._ended(task, call.live)
         return self._shown(call.live, hand_out(call.live), silent)
 
     async def _run_async(self, call: CellCall, silent: bool) -> Any:
         __tracebackhide__ = True
         task = call.prepared.task
-        meter = Meter()
         try:
-            meter.start()
             await execute_async(call)
         except BaseException as error:
             if call.begun:
@@ -288,7 +292,7 @@ class TaskCells:
             raise
         finally:
             if call.begun:
-                self._ended(task, call.live, meter)
+                self._ended(task, call.live)
         return self._shown(call.live, hand_out(call.live, asyncio.CancelledError), silent)
 
     def _shown(self, live: LiveRun, value: Any, silent: bool) -> Any:
@@ -303,9 +307,8 @@ class TaskCells:
 
     # -- what has run ----------------------------------------------------------------------------------------------
 
-    def _ended(self, task: TaskCell, live: LiveRun, meter: Meter) -> None:
+    def _ended(self, task: TaskCell, live: LiveRun) -> None:
         """Write down how a run has ended; called on the thread that ends it."""
-        live.patch(source={"usage": meter.stop().as_json()})
         self.ledger.end(task.name, live.id, live.state)
         again = live.rerun
         if again is not None:
@@ -314,19 +317,17 @@ class TaskCells:
 
     def _again(self, again: Callable[[], Any], task: TaskCell, live: LiveRun) -> Any:
         """Make the next attempt of a run that failed."""
-        meter = Meter()
-        meter.start()
         work = again()
         if asyncio.iscoroutine(work):
-            return self._again_async(work, task, live, meter)
-        self._ended(task, live, meter)
+            return self._again_async(work, task, live)
+        self._ended(task, live)
         return work
 
-    async def _again_async(self, work: Any, task: TaskCell, live: LiveRun, meter: Meter) -> None:
+    async def _again_async(self, work: Any, task: TaskCell, live: LiveRun) -> None:
         try:
             await work
         finally:
-            self._ended(task, live, meter)
+            self._ended(task, live)
 
     def _note_restored(self, task: TaskCell, live: LiveRun) -> None:
         self.ledger.begin(task, live.id)

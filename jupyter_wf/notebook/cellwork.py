@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +24,7 @@ from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell, make_callee
 from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
 from jupyter_wf.notebook.redefining import define_again
+from jupyter_wf.notebook.usage import Meter
 
 __all__ = ["call_beside", "call_here", "call_mapped"]
 
@@ -66,12 +69,41 @@ def call_mapped(
     # What is wrong with the executor is said before anything runs.
     _work(prepared, executor, {}, {}, publish=False)
     work = partial(_run_all, prepared, namespace, executor)
-    callee = make_callee(prepared, work, plain=True, hooks=_keep_inputs(prepared), **more)
+    callee = make_callee(prepared, _metered(work), plain=True, hooks=_keep_inputs(prepared), **more)
     return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
 def _callee(prepared: PreparedCell, work: Callable[[], Any], more: Mapping[str, Any]) -> Callee:
-    return make_callee(prepared, work, hooks=_keep_inputs(prepared), results=cell_results(prepared), **more)
+    return make_callee(prepared, _metered(work), hooks=_keep_inputs(prepared), results=cell_results(prepared), **more)
+
+
+def _metered(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the work with its use of processor and memory written down with its run."""
+
+    def run() -> Any:
+        __tracebackhide__ = True
+        with _metering():
+            return work()
+
+    async def run_async() -> Any:
+        __tracebackhide__ = True
+        with _metering():
+            return await work()
+
+    return run_async if inspect.iscoroutinefunction(work) else run
+
+
+@contextmanager
+def _metering() -> Iterator[None]:
+    __tracebackhide__ = True
+    meter = Meter()
+    meter.start()
+    try:
+        yield
+    finally:
+        usage, live = meter.stop(), current_run()
+        if live is not None:
+            live.patch(source={"usage": usage.as_json()})
 
 
 def _keep_inputs(prepared: PreparedCell, bound: Mapping[str, Any] | None = None) -> Hooks:
