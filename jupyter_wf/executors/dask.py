@@ -182,7 +182,10 @@ class DaskExecutor:
         if error is None or not job.wanted:
             return Outcome(End.CANCELLED, None, CancelledRun(f"{name} was stopped with its executor"))
         if error is self._failure:
-            crashed = CrashedRun(f"there is no Dask cluster for {name}: {_told(error)}")
+            hint = ""
+            if self._place.is_local and getattr(sys.modules["__main__"], "__file__", None):
+                hint = " (workers import the script: it has to call its flow below `if __name__ == '__main__':`)"
+            crashed = CrashedRun(f"there is no Dask cluster for {name}: {_told(error)}{hint}")
         elif isinstance(error, KilledWorker):
             where = getattr(error.last_worker, "address", job.worker)
             crashed = CrashedRun(f"the Dask worker of {name} died ({where})")

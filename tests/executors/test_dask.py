@@ -318,3 +318,17 @@ def test_the_runner_loads_nothing_of_dask() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_script_that_its_workers_would_run_again_is_told_what_is_wrong(tmp_path: Path) -> None:
+    program = tmp_path / "unguarded.py"
+    program.write_text(
+        "from jupyter_wf import flow, task\nfrom jupyter_wf.task_runners import DaskTaskRunner\n"
+        "@task\ndef one():\n    return 1\n"
+        "@flow(task_runner=DaskTaskRunner())\ndef outer():\n    return one.submit().result()\n"
+        "outer()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, program], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "it has to call its flow below `if __name__ == '__main__':`" in done.stderr
