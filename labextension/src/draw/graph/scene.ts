@@ -146,7 +146,7 @@ function finder(
     const way: string[] = [];
     let at: string | null = id;
     let item: Item | undefined;
-    while (at !== null && item === undefined) {
+    while (at !== null && item === undefined && !way.includes(at)) {
       const known: Item | undefined = found.get(at) ?? shown.get(at);
       const key: string | null = known ? null : grouping.keyOf(at);
       item = known ?? (key === null ? undefined : shown.get(key));

@@ -37,17 +37,22 @@ export function ticks(range: Range, start: number, width: number): Tick[] {
     return [];
   }
   const least = (length * TICK_WIDTH) / width;
-  const step = STEPS.find(each => each >= least) ?? STEPS[STEPS.length - 1];
+  const most = STEPS[STEPS.length - 1];
+  const step = STEPS.find(each => each >= least) ?? most * Math.ceil(least / most);
+  const minutes = range.to - start >= MINUTE && step >= SECOND;
   const found: Tick[] = [];
   const first = Math.ceil((range.from - start) / step - 1e-9);
   for (let index = first; start + index * step <= range.to && found.length < 100; index++) {
-    found.push({ at: start + index * step, label: tickLabel(index * step, step) });
+    found.push({ at: start + index * step, label: tickLabel(index * step, step, minutes) });
   }
   return found;
 }
 
-/** `0`, `250 ms`, `1.5 s`, `1:30` (minutes), `2:05:00` (hours), `3 d 6 h`; as exact as the step (ms) needs. */
-export function tickLabel(ms: number, step: number): string {
+/**
+ * `0`, `250 ms`, `1.5 s`, `1:30` (minutes), `2:05:00` (hours), `3 d 6 h`; as exact as the step (ms) needs. `minutes`
+ * writes less than a minute as `0:30` too, beside others that have more.
+ */
+export function tickLabel(ms: number, step: number, minutes = false): string {
   const sign = ms < 0 ? '−' : '';
   const span = Math.abs(ms);
   const pad = (value: number): string => String(value).padStart(2, '0');
@@ -57,7 +62,7 @@ export function tickLabel(ms: number, step: number): string {
   if (span < SECOND) {
     return `${sign}${Math.round(span)} ms`;
   }
-  if (span < MINUTE || step < SECOND) {
+  if ((span < MINUTE && !minutes) || step < SECOND) {
     const digits = step >= SECOND ? 0 : step >= 100 ? 1 : step >= 10 ? 2 : 3;
     return `${sign}${(span / SECOND).toFixed(digits)} s`;
   }
