@@ -161,6 +161,7 @@ class TreeFacts:
             "progress": self.progress(0) if self.has_progress(0) else None,
             "error": self.error(0),
             "can_retry": can_retry,
+            "can_resume": False,
         }
 
     def _source(self) -> dict[str, Any]:
@@ -226,8 +227,7 @@ class TreeFacts:
             return [value * 1e3 if value is not None and k % 4 >= 2 else value for k, value in enumerate(spans)]
         attempt, made, began, ended = self.attempts[i], self.made[i].at, self.began[i], self.ended[i]
         if began is None:
-            until = made if self.state_names[i] == NOT_READY else ended
-            return ["wait", attempt, made * 1e3, None if until is None else until * 1e3]
+            return ["wait", attempt, made * 1e3, None if ended is None else ended * 1e3]
         run: SpansJSON = ["run", attempt, began * 1e3, None if ended is None else ended * 1e3]
         return run if began <= made else ["wait", attempt, made * 1e3, began * 1e3, *run]
 

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from jupyter_wf.core.events import LogWritten, RunCreated, RunPatched, StateChanged
+from jupyter_wf.core.tree import RunTree
 from jupyter_wf.ipython.html import RunTable, duration, marker, view_html, view_text
-from jupyter_wf.ipython.snapshot import MOST_ROWS, RunTree
+from jupyter_wf.ipython.snapshot import MOST_ROWS, picture
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=y>\x1b[31m\x00\u202eevil\nnext"
 
@@ -30,12 +31,12 @@ def error(type_: str, message: str) -> str:
 @pytest.fixture
 def tree() -> RunTree:
     made = RunTree(created("root", None, kind="flow", name="brave-otter", flow_name="etl", task_name=None))
-    made.apply(state("root", "RUNNING", 2.0))
+    made.feed([state("root", "RUNNING", 2.0)])
     return made
 
 
 def test_rows_follow_the_entries(tree: RunTree) -> None:
-    assert tree.apply(created("a", max_attempts=2))
+    tree.feed([created("a", max_attempts=2)])
     for entry in (
         state("a", "PENDING"),
         state("a", "RUNNING", 3.0),
@@ -43,8 +44,8 @@ def test_rows_follow_the_entries(tree: RunTree) -> None:
         state("a", "SCHEDULED", 4.0, name="AwaitingRetry", error=error("ValueError", "no")),
         state("a", "RUNNING", 5.0, attempt=2, name="Retrying"),
     ):
-        assert tree.apply(entry)
-    (row,) = tree.view(now=6.0)["tasks"]
+        tree.feed([entry])
+    (row,) = picture(tree, now=6.0)["tasks"]
     assert (row["state"]["name"], row["attempt"], row["max_attempts"]) == ("Retrying", 2, 2)
     assert (row["last_log"], row["ended_at"], row["error"]) == ("half way", None, None)
     assert row["started_at"] == "1970-01-01T00:00:03.000000Z"
@@ -52,49 +53,49 @@ def test_rows_follow_the_entries(tree: RunTree) -> None:
 
 def test_progress_counts_direct_children(tree: RunTree) -> None:
     for run_id in "abc":
-        tree.apply(created(run_id))
-        tree.apply(state(run_id, "PENDING"))
-    tree.apply(created("below", "a"))
-    tree.apply(state("below", "RUNNING"))
-    tree.apply(state("a", "COMPLETED"))
-    tree.apply(state("b", "PENDING", name="NotReady"))
-    tree.apply(RunPatched("root", 3.0, json.dumps({"expected": 5, "name": "new", "source": {"cell": 1}})))
-    view = tree.view(now=4.0)
+        tree.feed([created(run_id)])
+        tree.feed([state(run_id, "PENDING")])
+    tree.feed([created("below", "a")])
+    tree.feed([state("below", "RUNNING")])
+    tree.feed([state("a", "COMPLETED")])
+    tree.feed([state("b", "PENDING", name="NotReady")])
+    tree.feed([RunPatched("root", 3.0, json.dumps({"expected": 5, "name": "new", "source": {"cell": 1}}))])
+    view = picture(tree, now=4.0)
     assert view["progress"] == {"total": 5, "done": 2, "counts": {"COMPLETED": 1, "PENDING": 2}}
     assert (view["run"]["name"], view["run"]["source"]) == ("new", {"cell": 1})
     assert view["tasks"][0]["progress"] == {"total": 1, "done": 0, "counts": {"RUNNING": 1}}
 
 
 def test_strangers_are_ignored(tree: RunTree) -> None:
-    assert not tree.apply(created("x", "other"))
-    assert not tree.apply(state("x", "RUNNING"))
-    assert tree.view(now=1.0)["tasks"] == []
+    tree.feed([created("x", "other")])
+    tree.feed([state("x", "RUNNING")])
+    assert picture(tree, now=1.0)["tasks"] == []
 
 
 def test_the_run_s_own_last_line(tree: RunTree) -> None:
-    assert tree.view(now=1.0)["last_log"] is None
-    tree.apply(LogWritten("root", 2.0, 20, "x", "step 7"))
-    assert tree.view(now=3.0)["last_log"] == "step 7"
+    assert picture(tree, now=1.0)["last_log"] is None
+    tree.feed([LogWritten("root", 2.0, 20, "x", "step 7")])
+    assert picture(tree, now=3.0)["last_log"] == "step 7"
 
 
 def test_the_end_of_the_root(tree: RunTree) -> None:
-    assert tree.view(now=3.0, can_retry=True)["can_retry"] is False
-    tree.apply(state("root", "FAILED", 4.0, error=error("KeyError", "'k'")))
-    view = tree.view(now=9.0, can_retry=True)
+    assert picture(tree, now=3.0, can_retry=True)["can_retry"] is False
+    tree.feed([state("root", "FAILED", 4.0, error=error("KeyError", "'k'"))])
+    view = picture(tree, now=9.0, can_retry=True)
     assert (tree.is_closed, view["live"], view["can_retry"]) == (True, False, True)
     assert view["run"]["error"] == {"type": "KeyError", "message": "'k'", "traceback": "tb"}
-    tree.apply(state("root", "RUNNING", 5.0, attempt=2))
-    assert (tree.is_closed, tree.attempt, tree.view(now=9.0)["run"]["ended_at"]) == (False, 2, None)
+    tree.feed([state("root", "RUNNING", 5.0, attempt=2)])
+    assert (tree.is_closed, tree.attempts[0], picture(tree, now=9.0)["run"]["ended_at"]) == (False, 2, None)
 
 
 def test_of_many_rows_the_running_the_failed_and_the_newest_are_shown(tree: RunTree) -> None:
     ids = [f"t{index:04}" for index in range(1000)]
     for run_id in ids:
-        tree.apply(created(run_id))
-        tree.apply(state(run_id, "RUNNING"))
+        tree.feed([created(run_id)])
+        tree.feed([state(run_id, "RUNNING")])
         if run_id not in ("t0003", "t0500"):
-            tree.apply(state(run_id, "FAILED" if run_id in ("t0001", "t0700") else "COMPLETED"))
-    view = tree.view(now=3.0)
+            tree.feed([state(run_id, "FAILED" if run_id in ("t0001", "t0700") else "COMPLETED")])
+    view = picture(tree, now=3.0)
     shown = [row["name"] for row in view["tasks"]]
     assert len(shown) == MOST_ROWS
     assert view["more"] == 1000 - MOST_ROWS
@@ -124,16 +125,16 @@ class Page(HTMLParser):
 @pytest.fixture
 def hostile(tree: RunTree) -> RunTree:
     tree = RunTree(created("root", None, kind="flow", name=HOSTILE))
-    tree.apply(created("a", name=HOSTILE))
-    tree.apply(LogWritten("a", 2.0, 20, "x", HOSTILE))
-    tree.apply(state("a", "FAILED", name=HOSTILE, message=HOSTILE, error=error(HOSTILE, HOSTILE * 100)))
-    tree.apply(state("root", "FAILED", name=HOSTILE, error=error(HOSTILE, HOSTILE)))
+    tree.feed([created("a", name=HOSTILE)])
+    tree.feed([LogWritten("a", 2.0, 20, "x", HOSTILE)])
+    tree.feed([state("a", "FAILED", name=HOSTILE, message=HOSTILE, error=error(HOSTILE, HOSTILE * 100))])
+    tree.feed([state("root", "FAILED", name=HOSTILE, error=error(HOSTILE, HOSTILE))])
     return tree
 
 
 def test_hostile_texts_stay_text(hostile: RunTree) -> None:
     page = Page()
-    text = view_html(hostile.view(now=3.0))
+    text = view_html(picture(hostile, now=3.0))
     page.feed(text)
     assert page.open == []
     assert page.tags == {"table", "tr", "td", "th", "b", "span"}
@@ -141,7 +142,7 @@ def test_hostile_texts_stay_text(hostile: RunTree) -> None:
     assert "&lt;script&gt;" in text
     for bad in ("\x1b", "\x00", "\u202e"):
         assert bad not in text
-        assert bad not in view_text(hostile.view(now=3.0))
+        assert bad not in view_text(picture(hostile, now=3.0))
 
 
 def test_hostile_ids_make_no_class() -> None:
@@ -149,13 +150,13 @@ def test_hostile_ids_make_no_class() -> None:
 
 
 def test_text_form(tree: RunTree) -> None:
-    tree.apply(created("load"))
-    tree.apply(state("load", "RUNNING", 2.0))
-    tree.apply(state("load", "FAILED", 3.5, attempt=2, error=error("ValueError", "bad\nline")))
-    tree.apply(created("rest"))
-    tree.apply(state("rest", "COMPLETED", 3.0))
-    tree.apply(state("root", "FAILED", 4.0, error=error("ValueError", "bad")))
-    assert view_text(tree.view(now=9.0)).split("\n") == [
+    tree.feed([created("load")])
+    tree.feed([state("load", "RUNNING", 2.0)])
+    tree.feed([state("load", "FAILED", 3.5, attempt=2, error=error("ValueError", "bad\nline"))])
+    tree.feed([created("rest")])
+    tree.feed([state("rest", "COMPLETED", 3.0)])
+    tree.feed([state("root", "FAILED", 4.0, error=error("ValueError", "bad"))])
+    assert view_text(picture(tree, now=9.0)).split("\n") == [
         "✗ Flow run brave-otter of etl · Failed · 2.0 s · 2 of 2 tasks · 1 failed · id root",
         "  ValueError: bad",
         "  ✗ load  1.5 s  attempt 2  ValueError: bad line",
@@ -164,9 +165,9 @@ def test_text_form(tree: RunTree) -> None:
 
 
 def test_html_is_readable_without_styles(tree: RunTree) -> None:
-    tree.apply(created("load"))
-    tree.apply(state("load", "COMPLETED", 3.0))
-    text = view_html(tree.view(now=4.0))
+    tree.feed([created("load")])
+    tree.feed([state("load", "COMPLETED", 3.0)])
+    text = view_html(picture(tree, now=4.0))
     for word in ("Flow run", "brave-otter", "of etl", "▶ Running", "1 of 1 tasks", "load", "✓ Completed"):
         assert word in text
 
@@ -188,7 +189,7 @@ def test_durations(end: str | None, expected: str) -> None:
 
 
 def test_a_table_of_runs(hostile: RunTree) -> None:
-    table = RunTable([hostile.view(now=3.0)["run"]])
+    table = RunTable([picture(hostile, now=3.0)["run"]])
     page = Page()
     page.feed(table._repr_html_())
     assert page.tags == {"table", "tr", "td", "th"}
