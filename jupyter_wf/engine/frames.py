@@ -102,7 +102,9 @@ def _column(pandas: Any, array: Any) -> Iterator[Any]:
     numpy, kinds = sys.modules["numpy"], pandas.arrays
     yield str(array.dtype)
     yield len(array)
-    if isinstance(array, kinds.NumpyExtensionArray):
+    if isinstance(array.dtype, pandas.StringDtype):
+        yield from _pandas_texts(numpy, array)
+    elif isinstance(array, kinds.NumpyExtensionArray):
         yield from _array(numpy, array.to_numpy())
     elif isinstance(array, pandas.Categorical):
         yield array.ordered
@@ -120,8 +122,6 @@ def _column(pandas: Any, array: Any) -> Iterator[Any]:
         yield from _array(numpy, array.to_dense())
     elif isinstance(array.dtype, pandas.ArrowDtype):
         yield from _arrow_column(sys.modules["pyarrow"], array.__arrow_array__())
-    elif isinstance(array.dtype, pandas.StringDtype):
-        yield from _pandas_texts(numpy, array)
     else:
         yield list(array)
 

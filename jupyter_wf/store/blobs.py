@@ -53,11 +53,6 @@ class Payload(NamedTuple):
 _NULL, _TRUE, _FALSE = (Payload("json", text) for text in (b"null", b"true", b"false"))
 
 
-def check_storable(value: Any, serializer: str | None = None) -> None:
-    """Raise what `Blobs.keep` would raise for a value, and store nothing."""
-    _encode(value, serializer, None, INLINE_LIMIT, LARGEST)
-
-
 class Blobs:
     """Values as bytes, large ones as files below ``folder``, which is made when the first of them comes.
 
@@ -66,6 +61,8 @@ class Blobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: None where nothing is to be stored, see `check_storable`.
+        self._target: Path | None = folder
         self._made: Signer | None = None
 
     @property
@@ -86,8 +83,40 @@ class Blobs:
         not exist, and `MissingResult` where the value can't be stored, takes more than ``largest`` bytes (None:
         `LARGEST`), or the disk or the key of the signatures refuses.
         """
-        most = LARGEST if largest is None or largest > LARGEST else largest
-        return _encode(value, serializer, self, min(inline, most), most)
+        if serializer is None:
+            if value is None:
+                return _NULL
+            if value is True:
+                return _TRUE
+            if value is False:
+                return _FALSE
+        if largest is not None and largest < inline:
+            inline = largest
+        try:
+            data = None
+            if serializer is None:
+                data = exact_json(value)
+                if data is not None:
+                    if len(data) <= inline:
+                        return Payload("json", data)
+                    serializer = "json"
+            else:
+                check_serializer(serializer)
+                if serializer == "json":
+                    data = as_json(value)
+                    if len(data) <= inline:
+                        return Payload("json", data)
+            # See `load`.
+            from jupyter_wf.store import blob_forms
+
+            signer = None if self._target is None else self._signer
+            most = LARGEST if largest is None else min(largest, LARGEST)
+            in_file, format_, stored = blob_forms.write(value, serializer, data, self._target, signer, inline, most)
+        except (KeyboardInterrupt, SystemExit, ParameterError):
+            raise
+        except BaseException as error:
+            raise MissingResult(f"a {type(value).__qualname__} can't be stored: {_reason(error)}") from error
+        return Payload(_FILE + format_ if in_file else format_, stored)
 
     def size(self, payload: Payload) -> int:
         """Return how many bytes a stored value takes. Raises `MissingResult` where its file is gone."""
@@ -128,38 +157,20 @@ class Blobs:
             raise MissingResult(f"a stored result can't be read: {_reason(error)}") from error
 
 
-def _encode(value: Any, serializer: str | None, blobs: Blobs | None, inline: int, largest: int) -> Payload:
-    if serializer is None:
-        if value is None:
-            return _NULL
-        if value is True:
-            return _TRUE
-        if value is False:
-            return _FALSE
-    try:
-        if serializer is None:
-            data = exact_json(value)
-            if data is not None:
-                if len(data) <= inline:
-                    return Payload("json", data)
-                serializer = "json"
-        else:
-            data = None
-            check_serializer(serializer)
-            if serializer == "json":
-                data = as_json(value)
-                if len(data) <= inline:
-                    return Payload("json", data)
-        # See `Blobs.load`.
-        from jupyter_wf.store import blob_forms
+class _Nowhere(Blobs):
+    """Takes values apart like any other, and stores nothing."""
 
-        folder, signer = (None, None) if blobs is None else (blobs.folder, blobs._signer)
-        in_file, format_, stored = blob_forms.write(value, serializer, data, folder, signer, inline, largest)
-    except (KeyboardInterrupt, SystemExit, ParameterError):
-        raise
-    except BaseException as error:
-        raise MissingResult(f"a {type(value).__qualname__} can't be stored: {_reason(error)}") from error
-    return Payload(_FILE + format_ if in_file else format_, stored)
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._target = None
+
+
+_NOWHERE = _Nowhere()
+
+
+def check_storable(value: Any, serializer: str | None = None) -> None:
+    """Raise what `Blobs.keep` would raise for a value, and store nothing."""
+    _NOWHERE.keep(value, serializer)
 
 
 def _reason(error: BaseException) -> str:

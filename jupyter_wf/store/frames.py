@@ -69,8 +69,10 @@ def write_frame(value: Any, sink: PickleSink) -> str | None:
         if write is None:
             return None
         write(out)
-    except Exception:
-        # What a library can't write it could not have given back either.
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        # What a library can't write it could not have given back either. Panics of polars are no exceptions.
         sink.rewind()
         if out.refused is not None:
             raise out.refused from None

@@ -90,6 +90,9 @@ def _made_string(pandas: Any, told: _Told) -> Any:
 def _column(pandas: Any, arrow: Any, array: Any) -> tuple[_Told, Any] | None:
     """Return what tells a column's type, and its values; None for one that would not come back as it is."""
     dtype, kinds = array.dtype, pandas.arrays
+    if isinstance(dtype, pandas.StringDtype):
+        told = _string(pandas, dtype)
+        return None if told is None else (told, arrow.array(array, type=arrow.large_string(), from_pandas=True))
     if isinstance(array, kinds.NumpyExtensionArray):
         if dtype.numpy_dtype.kind not in "biuf" or not dtype.numpy_dtype.isnative or dtype.numpy_dtype.itemsize > 8:
             return None
@@ -116,8 +119,7 @@ def _column(pandas: Any, arrow: Any, array: Any) -> tuple[_Told, Any] | None:
             return None
         codes = arrow.array(array.codes, mask=array.codes < 0)
         return ["category", bool(array.ordered), found[0]], arrow.DictionaryArray.from_arrays(codes, found[1])
-    told = _string(pandas, dtype)
-    return None if told is None else (told, arrow.array(array, type=arrow.large_string(), from_pandas=True))
+    return None
 
 
 def from_table(pandas: Any, arrow: Any, table: Any) -> Any:

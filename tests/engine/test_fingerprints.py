@@ -10,17 +10,19 @@ import linecache
 import math
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -33,6 +35,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from jupyter_wf import flow, task
 from jupyter_wf.engine.fingerprints import Unhashable, code_of, explain, fingerprint, inputs_of, source_of
@@ -284,6 +287,28 @@ KINDS: list[tuple[Any, Any, Any]] = [
     (pyarrow.array([], pyarrow.string()), pyarrow.array(["a"])[1:], pyarrow.array([], pyarrow.int8())),
     (pyarrow.array(["a"]).dictionary_encode(), pyarrow.array(["b", "a"]).dictionary_encode()[1:], pyarrow.array(["a"])),
     (pyarrow.scalar(1), pyarrow.scalar(1), pyarrow.scalar(2)),
+    (
+        numpy.array(["2026"], dtype=">M8[s]"),
+        numpy.array(["2026"], dtype="<M8[s]"),
+        numpy.array(["2026"], dtype="M8[D]"),
+    ),
+    *(
+        (
+            pandas.Series(["a", None, "ü", ""], dtype=pandas.StringDtype("pyarrow", na_value=missing)),
+            pandas.Series(["a", None, "ü", ""], dtype=pandas.StringDtype("python", na_value=missing)),
+            pandas.Series(["a", "", "ü", None], dtype=pandas.StringDtype("pyarrow", na_value=missing)),
+        )
+        for missing in (pandas.NA, math.nan)
+    ),
+    (pandas.Series(["u", "a", "bc"])[1:].array, pandas.Series(["a", "bc"]).array, pandas.Series(["ab", "c"]).array),
+    (pandas.Series([], dtype="str").array, pandas.Series(["a"])[1:].array, pandas.Series([], dtype="string").array),
+    (
+        polars.Series(["a", None, "ü"]),
+        polars.concat([polars.Series(["a", None]), polars.Series(["ü"])], rechunk=False),
+        polars.Series(["a", "", "ü"]),
+    ),
+    (polars.Series(["a", "bc"]), polars.Series(["u", "a", "bc"])[1:], polars.Series(["ab", "c"])),
+    (polars.Series([], dtype=polars.String), polars.Series(["a"])[1:], polars.Series([], dtype=polars.Binary)),
     (pyarrow.int64(), pyarrow.int64(), pyarrow.int32()),
     (pyarrow.schema([("a", pyarrow.int64())]), pyarrow.schema([("a", pyarrow.int64())]), pyarrow.schema([])),
 ]
@@ -333,7 +358,8 @@ async def never() -> None:
 
 def test_what_has_no_fingerprint_is_said_in_one_line(tmp_path: Path) -> None:
     coroutine = never()
-    with socket.socket() as connection, (tmp_path / "x").open("w+") as file:
+    database = sqlite3.connect(":memory:")
+    with closing(database), socket.socket() as connection, (tmp_path / "x").open("w+") as file:
         for value, reason in (
             (threading.Lock(), "cannot pickle"),
             (Plain(lock=threading.Lock()), "cannot pickle"),
@@ -343,6 +369,10 @@ def test_what_has_no_fingerprint_is_said_in_one_line(tmp_path: Path) -> None:
             (file, "belongs to this process"),
             (sys._getframe(), "belongs to this process"),
             (polars.LazyFrame(), r"collect\(\)"),
+            (database, "cannot pickle 'sqlite3.Connection'"),
+            (map(str, database.execute("SELECT 1")), "cannot pickle 'sqlite3.Cursor'"),
+            (Figure(), "pass the data"),
+            (Figure().add_subplot(), "pass the data"),
         ):
             with pytest.raises(Unhashable, match=rf"^a \w+ has no stable fingerprint \(.*{reason}") as caught:
                 fingerprint([value])
@@ -363,6 +393,25 @@ class Raises:
 class Mute(Exception):
     def __str__(self) -> str:
         raise self
+
+
+def test_modules_are_known_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, child, other = (ModuleType(name) for name in ("wf_parent", "wf_parent.child", "wf_other"))
+    parent.__version__ = "1.0"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wf_parent", parent)
+    before = {module: inputs_of({"m": module}) for module in (parent, child, other)}
+    assert len(set(before.values())) == 3
+    assert inputs_of({"m": parent}) == before[parent]
+    parent.__version__ = "1.1"  # type: ignore[attr-defined]
+    assert inputs_of({"m": parent}) != before[parent]
+    assert inputs_of({"m": child}) != before[child]
+    assert inputs_of({"m": other}) == before[other]
+
+    def never_asked(name: str) -> str:
+        raise AssertionError(f"the module was asked for {name}")
+
+    other.__getattr__ = never_asked  # type: ignore[method-assign]
+    assert inputs_of({"m": other}) == before[other]
 
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), Mute(), RecursionError(), TypeError("t")])

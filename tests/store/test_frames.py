@@ -228,7 +228,8 @@ def test_every_polars_frame_comes_back(blobs: Blobs, frame: Any, cut: bool) -> N
 
 @given(frame=polars_frames(), metadata=st.none() | st.dictionaries(st.text("ab", min_size=1), st.text("ab")))
 def test_every_arrow_table_comes_back(blobs: Blobs, frame: Any, metadata: dict[str, str] | None) -> None:
-    table = frame.drop([c.name for c in frame if c.dtype == polars.Int128]).to_arrow()
+    # What polars itself can't make a table of: numbers of 128 bits, and names with a NUL.
+    table = frame.drop([c.name for c in frame if c.dtype == polars.Int128 or "\0" in c.name]).to_arrow()
     table = pyarrow.concat_tables([table, table])[1:].replace_schema_metadata(metadata)
     for value in (table, *table.columns, *table.combine_chunks().to_batches()):
         back = blobs.load(blobs.keep(value))
