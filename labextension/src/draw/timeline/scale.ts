@@ -49,10 +49,10 @@ export function ticks(range: Range, start: number, width: number): Tick[] {
 }
 
 /**
- * `0`, `250 ms`, `1.5 s`, `1:30` (minutes), `2:05:00` (hours), `3 d 6 h`; as exact as the step (ms) needs. `minutes`
+ * `0`, `250 ms`, `1.5 s`, `1:30` (minutes), `2:05:00` (hours), `3 d 6 h`; as exact as the step (ms) needs. `clock`
  * writes less than a minute as `0:30` too, beside others that have more.
  */
-export function tickLabel(ms: number, step: number, minutes = false): string {
+export function tickLabel(ms: number, step: number, clock = false): string {
   const sign = ms < 0 ? '−' : '';
   const span = Math.abs(ms);
   const pad = (value: number): string => String(value).padStart(2, '0');
@@ -62,7 +62,7 @@ export function tickLabel(ms: number, step: number, minutes = false): string {
   if (span < SECOND) {
     return `${sign}${Math.round(span)} ms`;
   }
-  if ((span < MINUTE && !minutes) || step < SECOND) {
+  if ((span < MINUTE && !clock) || step < SECOND) {
     const digits = step >= SECOND ? 0 : step >= 100 ? 1 : step >= 10 ? 2 : 3;
     return `${sign}${(span / SECOND).toFixed(digits)} s`;
   }
