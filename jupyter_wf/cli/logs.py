@@ -14,6 +14,7 @@ from jupyter_wf.core.codec import encode_log
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.models import LogRecord
 from jupyter_wf.engine.tail import Tail
+from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.store.base import Store
 
 __all__ = ["logs"]
@@ -25,7 +26,7 @@ _RECHECK = 0.5
 
 
 @click.command(short_help="Print the log lines of a run.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--level", default="NOTSET", metavar="LEVEL", help="Only this level (name or number) and above.")
 @click.option("--after", default=0, metavar="SEQ", type=click.IntRange(min=0), help="Only lines behind this number.")
@@ -36,11 +37,15 @@ _RECHECK = 0.5
     is_flag=True,
     help="Print what GET /jupyter_wf/api/runs/ID/logs answers; with -f one line a JSON object, as they come.",
 )
-def logs(run_id: str, follow: bool, level: str, after: int, limit: int, as_json: bool) -> int:
-    """Print the log lines of the run whose id begins with ID, and of everything below it, oldest first."""
+def logs(address: str, follow: bool, level: str, after: int, limit: int, as_json: bool) -> int:
+    """Print the log lines of a run and of everything below it, oldest first.
+
+    RUN is how its id begins, its name, its flow's or task's name (the newest is meant) or "last"; RUN/TASK is a task
+    below it.
+    """
     least = _level(level)
     with reading_store() as store:
-        run = store.find_run(run_id)
+        run = find_address(store, address)
         if as_json and not follow:
             items = store.logs(run.id, after=after, limit=limit, min_level=least)
             last = items[-1].seq if items else after

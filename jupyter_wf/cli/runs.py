@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +18,12 @@ from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import load_settings
+from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite import open_store
+
+if TYPE_CHECKING:
+    from jupyter_wf.notebook.failures import FrameJSON
 
 __all__ = ["cancel", "reading_store", "runs", "show"]
 
@@ -106,14 +111,21 @@ def _table(items: tuple[Run, ...]) -> Iterator[str]:
 
 
 @click.command(short_help="Show one run and what is below it.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
+@click.option("--locals", "with_locals", is_flag=True, help="Also what the variables were where it failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what GET /jupyter_wf/api/runs/ID answers.")
-def show(run_id: str, as_json: bool) -> int:
-    """Show the run whose id begins with ID, the runs below it, and its error."""
+def show(address: str, with_locals: bool, as_json: bool) -> int:
+    """Show a run, the runs below it, and its error.
+
+    RUN is how its id begins, its name, its flow's or task's name (the newest is meant) or "last"; RUN/TASK is a task
+    below it.
+    """
     with reading_store() as store:
-        run = store.find_run(run_id)
+        run = find_address(store, address)
+        frames = _frames(store, run) if with_locals else []
         if as_json:
-            click.echo(json.dumps(encode_run(run)))
+            told: dict[str, Any] = dict(encode_run(run))
+            click.echo(json.dumps({**told, "locals": frames} if with_locals else told))
             return 0
         below = store.list_runs(RunFilter(parent_id=run.id, oldest_first=True), limit=_MOST_CHILDREN)
     for line in columns(_facts(run)):
@@ -127,7 +139,32 @@ def show(run_id: str, as_json: bool) -> int:
     if run.error is not None:
         click.echo("")
         click.echo(clean(run.error.traceback or f"{run.error.type}: {run.error.message}").rstrip())
+    if with_locals:
+        for line in _frame_lines(frames):
+            click.echo(line)
     return 0
+
+
+def _frames(store: Store, run: Run) -> list[FrameJSON]:
+    """Return the frames that were stored of a run's failure."""
+    stored = store.find_result(f"locals/{run.id}", time.time())
+    frames: list[FrameJSON] = [] if stored is None or stored.format != "json" else json.loads(stored.data)
+    return frames
+
+
+def _frame_lines(frames: list[FrameJSON]) -> Iterator[str]:
+    if not frames:
+        yield ""
+        yield "no variables were stored: that is done in notebooks, for runs that fail"
+    for frame in frames:
+        yield ""
+        yield one_line(f"{frame['function']}, line {frame['line']} of {frame['file']}")
+        if frame["source"]:
+            yield f"  > {one_line(frame['source'])}"
+        for name, text in frame["locals"].items():
+            yield f"    {one_line(name, 60)} = {one_line(text, 300)}"
+        if frame["more"]:
+            yield f"    … and {frame['more']} more names"
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:

@@ -110,7 +110,8 @@ class Session:
         if self._rerunner is not None:
             self._rerunner.cell_begins()
 
-    def _after_cell(self, _: Any) -> None:
+    def _after_cell(self, result: Any) -> None:
+        self._keep_failure(getattr(result, "error_in_exec", None))
         self.board.settle()
         rest = self.board.rest()
         if rest is not None:
@@ -118,6 +119,15 @@ class Session:
         if self._rerunner is not None:
             self._rerunner.cell_ended()
         self._deafness.end()
+
+    def _keep_failure(self, error: object) -> None:
+        """Store what the variables were where a plain cell has failed that a runner made a run of."""
+        said = self._request().get("metadata", {}).get(_METADATA)
+        run_id = said.get("run_id") if isinstance(said, dict) else None
+        if run_id and isinstance(error, Exception):
+            self.failures.store(run_id, error)
+            # The runner may end this process at once.
+            self.runtime.journal.flush()
 
     def _request(self) -> dict[str, Any]:
         """Return the message that the kernel is carrying out; an empty one in a terminal."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from jupyter_wf.core.errors import InvalidRequest, RunNotFound, TargetError
+from jupyter_wf.core.errors import InvalidRequest, TargetError
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.store.base import Store
@@ -27,8 +27,8 @@ def find_address(store: Store, address: str, *, failed: bool = False) -> Run:
 
     With ``failed``, of several tasks that a name fits the one is meant that failed, where there is just one.
 
-    Raises `TargetError`, which lists what there is, where nothing fits or more than one thing does, and
-    `AmbiguousRunId` for too short an id.
+    Raises `TargetError`, which lists what there is, where nothing fits or more than one thing does, `RunNotFound` for
+    an id that no run has, and `AmbiguousRunId` for too short a one.
     """
     address = address.strip()
     above, slash, task = address.partition("/")
@@ -88,8 +88,8 @@ def _find_run(store: Store, text: str) -> Run:
         return found
     try:
         return store.find_run(text)
-    except (RunNotFound, InvalidRequest):
-        why = "no run has this id or name; %wf runs or 'jupyter wf runs' lists what there is"
+    except InvalidRequest:
+        why = "no run has this name, and it is no id; %wf runs or 'jupyter wf runs' lists what there is"
         raise TargetError(text, why) from None
 
 

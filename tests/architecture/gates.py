@@ -58,6 +58,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.flows -> jupyter_wf.visualization": "few programs draw their flows",
     "jupyter_wf.input.models -> jupyter_wf.input.receiving": "what receives messages is built on what they are",
     "jupyter_wf.input.receiving -> asyncio": "only those who await pay for asyncio, 30 ms",
+    "jupyter_wf.ipython.commands.steering -> jupyter_wf.services.notebook_runs": "only to resume a notebook's run",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
     "jupyter_wf.notebook.translate -> IPython.core.inputtransformer2": "only cells with magics are given to IPython",
     "jupyter_wf.notebooks -> jupyter_wf.services.notebook_calls": "a notebook that only returns something starts none",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_wf.core.codec import RequestJSON, encode_log, encode_page, encode_run
+from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.models import RunError, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
@@ -139,6 +140,32 @@ def test_cancel_asks_the_owner(wf: Wf, runtime: Runtime) -> None:
     assert wf("cancel", live.id)[1] == f"asked {live.id[:8]} (etl · slow) to stop\n"
 
 
+def test_a_run_by_its_name_and_a_task_below_it(wf: Wf, runs: dict[str, LiveRun]) -> None:
+    for address in ("etl", "sad-otter"):
+        assert wf("show", address)[1].split()[1] == runs["bad"].id
+    assert runs["good"].id in wf("show", "last")[1]
+    assert wf("show", "etl/load")[1].split()[1] == runs["load"].id
+    assert "no such file" in wf("logs", "etl/load", "--level", "error")[1]
+    code, _, err = wf("show", "etl/lode")
+    assert code == 2
+    assert "is called 'lode'; it has load" in err
+
+
+def test_what_the_variables_were(wf: Wf, runtime: Runtime, runs: dict[str, LiveRun]) -> None:
+    run_id = runs["load"].id
+    assert "no variables were stored" in wf("show", "etl/load", "--locals")[1]
+    names = {"path": "'x\x1b[31m'"}
+    frames = [{"file": "etl.py", "line": 3, "function": "load", "source": "open(path)", "locals": names, "more": 2}]
+    text = json.dumps(frames).encode()
+    runtime.journal.append(ResultStored(run_id, 1.0, f"locals/{run_id}", None, "json", text))
+    runtime.journal.flush()
+    out = wf("show", "etl/load", "--locals")[1]
+    assert out.endswith("\nload, line 3 of etl.py\n  > open(path)\n    path = 'x�[31m'\n    … and 2 more names\n")
+    assert "load, line 3" not in wf("show", "etl/load")[1]
+    assert json.loads(wf("show", "etl/load", "--json", "--locals")[1])["locals"] == frames
+    assert "locals" not in json.loads(wf("show", "etl/load", "--json")[1])
+
+
 def test_an_empty_state_file_says_how_to_begin(wf: Wf) -> None:
     assert wf("runs") == (0, "no runs yet; 'jupyter wf run …' makes one\n", "")
     assert wf("runs", "--state", "failed") == (0, "no runs\n", "")
@@ -156,7 +183,7 @@ def test_an_empty_state_file_says_how_to_begin(wf: Wf) -> None:
         (["runs", "--limit", "0"], "0 is not in the range"),
         (["runs", "--cursor", "bogus"], "cursor"),
         (["cancel", "{good}"], "can't be cancelled"),
-        (["show"], "Missing argument 'ID'"),
+        (["show"], "Missing argument 'RUN'"),
         (["fly"], "No such command 'fly'"),
         (["runs", "--fast"], "No such option"),
     ],

@@ -47,15 +47,15 @@ def test_the_help_of_each_command(ip: Any, capsys: pytest.CaptureFixture[str], n
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("%wf nope", "has no command 'nope'; there are runs"),
-        ("%wf rusn", "has no command 'rusn'; did you mean %wf runs?"),
+        ("%wf nope", "has no command 'nope'; there are run"),
+        ("%wf cancle", "has no command 'cancle'; did you mean %wf cancel?"),
         ("%wf help nope", "has no command 'nope'"),
         ("%wf widgets maybe", "invalid choice: 'maybe'"),
         ("%wf widgets", "required: value; %wf widgets --help"),
         ("%wf runs --state nope", "'nope' is not a state"),
         ("%wf runs --nope", "unrecognized arguments: --nope"),
         ("%wf cancel", "required: RUN; %wf cancel --help"),
-        ("%wf cancel ffffffff", "no run has this id or name"),
+        ("%wf cancel ffffffff", "no run has the id"),
         ("%wf cancel 'open", "no closing quotation"),
     ],
 )

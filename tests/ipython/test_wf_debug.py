@@ -106,7 +106,7 @@ def test_what_there_is_to_debug(ip: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert "nothing has failed in this kernel" in usage_error(ip, capsys, "%wf debug")
     ip.ok("%%task fine\n1")
     assert "is Completed: there is no failure to debug" in usage_error(ip, capsys, "%wf debug fine")
-    assert "no run has this id or name" in usage_error(ip, capsys, "%wf debug nothing")
+    assert "no run has this name" in usage_error(ip, capsys, "%wf debug nothing")
 
 
 def test_a_failure_that_is_not_kept_is_shown_with_its_variables(ip: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_wf import flow, task
-from jupyter_wf.core.errors import AmbiguousRunId, TargetError
+from jupyter_wf.core.errors import AmbiguousRunId, RunNotFound, TargetError
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.engine.runtime import current_runtime
 from jupyter_wf.notebook.addresses import below, find_address, find_last
@@ -88,9 +88,9 @@ def test_a_name_goes_before_an_id_that_begins_like_it(store: Store) -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nothing", "no run has this id or name"),
-        ("ffffffffff", "no run has this id or name"),
-        ("", "no run has this id or name"),
+        ("nothing", "no run has this name, and it is no id"),
+        ("ffffffffff/double", "no run has the id"),
+        ("", "no run has this name"),
         ("etl/", "RUN/TASK"),
         ("/double", "RUN/TASK"),
         ("nothing/double", "'nothing': no run"),
@@ -99,7 +99,7 @@ def test_a_name_goes_before_an_id_that_begins_like_it(store: Store) -> None:
     ],
 )
 def test_what_fits_nothing_says_what_there_is(store: Store, address: str, message: str) -> None:
-    with pytest.raises(TargetError, match=message):
+    with pytest.raises((TargetError, RunNotFound), match=message):
         find_address(store, address)
 
 

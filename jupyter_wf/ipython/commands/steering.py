@@ -95,11 +95,24 @@ class _Resume(Command):
             _apart(lambda: resume_flow_run(run.id, run_input=_input(args.input)))
             print(f"{label(run)} ({short_id(run.id)}) goes on in a process of its own")
             return None
-        changed = {name: _value(text) for name, text in map(parse_assignment, args.parameter)}
-        return _go_on(session, run, changed)
+        texts = dict(map(parse_assignment, args.parameter))
+        if run.is_notebook:
+            return _resume_notebook(session, run, texts)
+        return _go_on(session, run, {name: _value(text) for name, text in texts.items()})
 
     def complete(self, session: Session, words: Sequence[str]) -> list[str]:
         return runs_in(session, (*_ENDED_BADLY, "paused")) if len(words) == 1 else []
+
+
+def _resume_notebook(session: Session, run: Run, texts: dict[str, str]) -> None:
+    """Begin the next attempt of a notebook's run, in a process of its own."""
+    # Few kernels do: it loads what reads and runs notebooks.
+    from jupyter_wf.services.notebook_runs import resume_notebook
+
+    runtime = session.runtime
+    launched = resume_notebook(runtime.store, runtime.settings, run, process=runtime.process, texts=texts)
+    told = f"{label(run)} ({short_id(run.id)}) goes on in a process of its own, as attempt {launched.run.attempt}"
+    print(f"{told}; %wf show {short_id(run.id)} looks at it")
 
 
 def _go_on(session: Session, run: Run, changed: dict[str, Any]) -> Any:

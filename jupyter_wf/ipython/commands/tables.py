@@ -118,6 +118,7 @@ def _took(run: Run) -> str:
 
 
 def state_cell(state: State) -> Cell:
+    """Return a state with its sign, in its colour."""
     text = f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
     return Cell(text, f"{_COLOURS.get(state.type, _QUIET)};font-weight:600")
 
