@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from jupyter_wf.futures import as_completed as as_completed
     from jupyter_wf.futures import wait as wait
     from jupyter_wf.logging import get_run_logger as get_run_logger
+    from jupyter_wf.notebooks import run_notebook as run_notebook
+    from jupyter_wf.notebooks import wf_return as wf_return
     from jupyter_wf.states import State as State
     from jupyter_wf.tasks import Task as Task
     from jupyter_wf.tasks import task as task
@@ -52,6 +54,7 @@ _HOMES = {
     "pause_flow_run": "flow_runs",
     "quote": "annotations",
     "resume_flow_run": "flow_runs",
+    "run_notebook": "notebooks",
     "runtime": "",
     "skip": "control",
     "stop_flow": "control",
@@ -63,6 +66,7 @@ _HOMES = {
     "variables": "",
     "wait": "futures",
     "wait_for_flow_run": "flow_runs",
+    "wf_return": "notebooks",
 }
 
 __all__ = [
@@ -79,6 +83,7 @@ __all__ = [
     "pause_flow_run",
     "quote",
     "resume_flow_run",
+    "run_notebook",
     "runtime",
     "skip",
     "stop_flow",
@@ -90,6 +95,7 @@ __all__ = [
     "variables",
     "wait",
     "wait_for_flow_run",
+    "wf_return",
 ]
 
 

@@ -27,7 +27,6 @@ from jupyter_wf.core.errors import (
     MappingMissingIterable,
     MissingContextError,
     MissingResult,
-    NotebookFailed,
     ParameterBindError,
     ParameterError,
     ParameterTypeError,
@@ -35,8 +34,8 @@ from jupyter_wf.core.errors import (
     RemoteError,
     RemoteTraceback,
     RunFinished,
-    RunNotFound,
     RunnerError,
+    RunNotFound,
     SecretNotFound,
     StoreError,
     SuspendedRun,
@@ -47,6 +46,7 @@ from jupyter_wf.core.errors import (
     VariableExists,
     VisualizationUnsupportedError,
 )
+from jupyter_wf.core.notebook_errors import NotebookFailed
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -91,10 +91,10 @@ def view(out: TextIO) -> View:
     return PlainView(out)
 
 
-def conclude(record: Run, *, as_json: bool, executed: Path | None = None) -> int:
-    """Print how a run ended, for people or as JSON, and return the command's exit code."""
+def conclude(record: Run, *, as_json: bool, executed: Path | None = None, more: Mapping[str, Any] | None = None) -> int:
+    """Print how a run ended, for people or as JSON (and there ``more`` too), and return the command's exit code."""
     if as_json:
-        click.echo(json.dumps(encode_run(record), ensure_ascii=True))
+        click.echo(json.dumps({**encode_run(record), **(more or {})}, ensure_ascii=True))
     else:
         print_summary(record, executed)
     if record.state.type is StateType.CANCELLED:

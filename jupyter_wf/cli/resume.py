@@ -1,19 +1,19 @@
-"""``jupyter wf resume``: let a paused run go on, or make the next attempt of one that ended, in this process."""
+"""``jupyter wf resume``: let a paused run go on, or make the next attempt of one that ended, and watch it."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
 
+from jupyter_wf.cli.attend import watch_notebook
 from jupyter_wf.cli.here import conclude, run_here, stdout_kept_for_json
 from jupyter_wf.cli.lines import whole_lines
-from jupyter_wf.cli.targets import load_target, parse_target
+from jupyter_wf.cli.targets import changed_arguments, load_target, parse_target
 from jupyter_wf.cli.text import label
-from jupyter_wf.core.arguments import parse_assignment, signature_arguments
+from jupyter_wf.core.arguments import parse_assignment
 from jupyter_wf.core.codec import encode_run
 from jupyter_wf.core.errors import JupyterWfError, RunFinished, TargetError
 from jupyter_wf.core.ids import short_id
@@ -21,6 +21,7 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.engine.resumption import answer
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flow_runs import resume_flow_run
+from jupyter_wf.services.notebook_runs import resume_notebook
 
 __all__ = ["resume"]
 
@@ -28,13 +29,16 @@ __all__ = ["resume"]
 @click.command(short_help="Go on with a run that is paused, suspended or did not complete.")
 @click.argument("run_id", metavar="ID")
 @click.option("--input", "inputs", metavar="NAME=VALUE", multiple=True, help="Give what a paused run asks for.")
-@click.option("-p", "--parameter", "assignments", metavar="NAME=VALUE", multiple=True, help="Change a parameter.")
+@click.option(
+    "-p", "--parameter", "--params", "assignments", metavar="NAME=VALUE", multiple=True, help="Change a parameter."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, and nothing else, to stdout.")
 def resume(run_id: str, inputs: tuple[str, ...], assignments: tuple[str, ...], as_json: bool) -> int:
-    """Go on with the flow run whose id begins with ID.
+    """Go on with the run of a flow or notebook whose id begins with ID.
 
     A paused run goes on where it is, and the command ends. One that is suspended, failed, crashed or was cancelled gets
-    its next attempt here, which is watched until it ends: tasks that have completed are restored, not called.
+    its next attempt here, which is watched until it ends: tasks that have completed are restored, not called. Of a
+    notebook the file is used as it is now; "jupyter wf repair" restores also what has changed.
 
     VALUE is JSON, or a text. A run that asks for one plain value takes --input VALUE too.
     """
@@ -85,6 +89,13 @@ def _let_go_on(runtime: Runtime, run: Run, given: Any, as_json: bool) -> int:
 
 
 def _continue(runtime: Runtime, run: Run, texts: dict[str, str], as_json: bool) -> int:
+    if run.is_notebook:
+        store, settings, process = runtime.store, runtime.settings, runtime.process
+        return watch_notebook(
+            runtime,
+            lambda: resume_notebook(store, settings, run, process=process, texts=texts, foreground=True),
+            as_json=as_json,
+        )
     if run.state.is_completed():
         raise RunFinished(run.id, run.state.name, "resumed")
     entrypoint = run.source.get("entrypoint")
@@ -93,10 +104,7 @@ def _continue(runtime: Runtime, run: Run, texts: dict[str, str], as_json: bool) 
         raise TargetError(short_id(run.id), why)
     with whole_lines(), stdout_kept_for_json(as_json) as out:
         flow = load_target(parse_target(str(entrypoint)))
-        arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
-        # Those that are not given stay as they were.
-        arguments = replace(arguments, items=tuple(replace(item, required=False) for item in arguments.items))
-        changed = arguments.materialise(arguments.bind({}, texts))
+        changed = changed_arguments(flow, texts)
         sys.stdout.flush()
         record = run_here(runtime, out, lambda: flow.resume(run.id, return_state=True, **changed))
     return record if isinstance(record, int) else conclude(record, as_json=as_json)

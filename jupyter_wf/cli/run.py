@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from jupyter_wf.cli.files import check_output, copy_output, read_parameters
-from jupyter_wf.cli.follow import Follower
-from jupyter_wf.cli.here import conclude, run_here, stdout_kept_for_json, view
+from jupyter_wf.cli.attend import watch_notebook
+from jupyter_wf.cli.files import check_output, read_parameters
+from jupyter_wf.cli.here import conclude, run_here, stdout_kept_for_json
 from jupyter_wf.cli.lines import whole_lines
 from jupyter_wf.cli.targets import Target, load_target, parse_target
 from jupyter_wf.core.arguments import parse_assignment, signature_arguments
-from jupyter_wf.core.errors import RunFinished
 from jupyter_wf.engine.runtime import Runtime, load_settings
 from jupyter_wf.notebook.parameters import notebook_arguments
 from jupyter_wf.notebook.source import read_notebook
-from jupyter_wf.services.launcher import Launched, start_notebook
+from jupyter_wf.services.launcher import start_notebook
 
 __all__ = ["run"]
 
@@ -77,10 +70,9 @@ def _run_notebook(target: Target, options: _Options) -> int:
         check_output(options.output)
     runtime = Runtime.open(load_settings(), role="cli")
     try:
-        out = sys.stderr if options.as_json else sys.stdout
-        follower = Follower(runtime.store, view(out), after=runtime.store.last_seq())
-        with _presses() as presses:
-            launched = start_notebook(
+        return watch_notebook(
+            runtime,
+            lambda: start_notebook(
                 runtime.store,
                 runtime.settings,
                 path,
@@ -88,59 +80,12 @@ def _run_notebook(target: Target, options: _Options) -> int:
                 source={"target": target.text},
                 process=runtime.process,
                 foreground=True,
-            )
-            follower.watch(launched.run.id)
-            follower.start()
-            _attend(runtime, follower, launched, presses, out)
-        record = runtime.store.get_run(launched.run.id)
-        if options.output is not None:
-            copy_output(launched.executed, options.output)
-        return conclude(record, as_json=options.as_json, executed=options.output or launched.executed)
+            ),
+            as_json=options.as_json,
+            output=options.output,
+        )
     finally:
         runtime.close()
-
-
-@contextmanager
-def _presses() -> Iterator[list[int]]:
-    """Collect presses of Ctrl-C in a list instead of letting them interrupt whatever runs here."""
-    presses: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        presses.append(signum)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield presses
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _attend(runtime: Runtime, follower: Follower, launched: Launched, presses: list[int], out: TextIO) -> None:
-    """Wait until the run has ended; turn presses of Ctrl-C into requests, then into signals."""
-    heeded = 0
-    while not follower.wait(0.1):
-        if len(presses) > heeded:
-            heeded += 1
-            _heed(runtime, launched, heeded)
-    if follower.error is not None:
-        raise follower.error
-    assert launched.process.stdin is not None
-    with suppress(OSError):
-        launched.process.stdin.close()
-    launched.wait()
-
-
-def _heed(runtime: Runtime, launched: Launched, press: int) -> None:
-    if press == 1:
-        click.echo("cancelling … (Ctrl-C again: do not wait)", err=True)
-        with suppress(RunFinished):
-            runtime.store.request(launched.run.id, "cancel")
-        return
-    with suppress(ProcessLookupError):
-        if press == 2:
-            os.kill(launched.process.pid, signal.SIGTERM)
-        else:
-            os.killpg(launched.process.pid, signal.SIGKILL)
 
 
 def _run_flow(target: Target, options: _Options) -> int:

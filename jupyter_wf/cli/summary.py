@@ -35,7 +35,7 @@ def print_summary(run: Run, executed: Path | None) -> None:
     rows.append(("duration", duration(seconds) if seconds is not None else "it never began"))
     if run.progress is not None and run.progress.total:
         rows.append(("steps", _counts(run)))
-    if run.state.name == "Suspended":
+    if run.state.name == "Suspended" or run.can_resume:
         rows.append(("go on", f"jupyter wf resume {short_id(run.id)}"))
     if executed is not None:
         rows.append(("notebook", str(executed)))

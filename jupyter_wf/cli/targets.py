@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jupyter_wf.core.arguments import signature_arguments
 from jupyter_wf.core.errors import TargetError
 from jupyter_wf.flows import Flow
 from jupyter_wf.sources import load_flow, parse_entrypoint
 
-__all__ = ["Target", "load_target", "parse_target"]
+__all__ = ["Target", "changed_arguments", "load_target", "parse_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +48,13 @@ def load_target(target: Target) -> Flow[..., Any]:
     # As for `python file.py`, also what is imported while the flow runs is found.
     sys.path.insert(0, str(Path(os.path.abspath(target.where)).parent) if target.kind == "file" else os.getcwd())
     return load_flow(target.text)
+
+
+def changed_arguments(flow: Flow[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments that are given as texts, of which none is needed: the others stay as they were.
+
+    Raises `ParameterError` for one that the flow does not have, or that does not fit.
+    """
+    arguments = signature_arguments(flow.fn, f"the flow {flow.name!r}")
+    arguments = replace(arguments, items=tuple(replace(item, required=False) for item in arguments.items))
+    return arguments.materialise(arguments.bind({}, dict(texts)))

@@ -6,13 +6,15 @@ The ``TypedDict`` classes are the one definition; the TypeScript types are gener
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from jupyter_wf.core.models import Event, LogRecord, Progress, Run, RunError, RunPage
 from jupyter_wf.core.processes import Request
 from jupyter_wf.core.states import State
 
 __all__ = [
+    "CopyNotebookJSON",
+    "EnvironmentJSON",
     "ErrorJSON",
     "EventJSON",
     "LogJSON",
@@ -21,6 +23,9 @@ __all__ = [
     "NotebookCopyJSON",
     "ProgressJSON",
     "RequestJSON",
+    "RerunJSON",
+    "ResultJSON",
+    "ResumeJSON",
     "RunErrorJSON",
     "RunJSON",
     "RunPageJSON",
@@ -85,6 +90,7 @@ class RunJSON(TypedDict):
     progress: ProgressJSON | None
     error: RunErrorJSON | None
     can_retry: bool
+    can_resume: bool
 
 
 class RunPageJSON(TypedDict):
@@ -151,6 +157,45 @@ class StartRunJSON(TypedDict, total=False):
 
     notebook: str
     parameters: dict[str, Any]
+
+
+class ResumeJSON(TypedDict, total=False):
+    """The body of ``POST runs/{id}/resume`` and ``…/repair``: parameters that are to have other values."""
+
+    parameters: dict[str, Any]
+
+
+RerunJSON = TypedDict("RerunJSON", {"parameters": dict[str, Any], "from": str}, total=False)
+RerunJSON.__doc__ = """The body of ``POST runs/{id}/rerun``: changed parameters, and the task to begin from."""
+
+
+class CopyNotebookJSON(TypedDict, total=False):
+    """The body of ``POST runs/{id}/notebook/copy``: the executed notebook, or the snapshot of what was run."""
+
+    what: Literal["executed", "snapshot"]
+
+
+class ResultJSON(TypedDict):
+    """What a run returned: the value itself where ``is_json``, else its type and ``repr`` as far as they are known.
+
+    ``size`` is that of the stored value, in bytes.
+    """
+
+    is_json: bool
+    value: Any
+    type: str | None
+    repr: str | None
+    size: int
+
+
+class EnvironmentJSON(TypedDict):
+    """What a run's kernel had installed: the Python, its platform, and the version of each package."""
+
+    python: str
+    implementation: str
+    platform: str
+    executable: str
+    packages: dict[str, str]
 
 
 class MetaJSON(TypedDict):
@@ -225,6 +270,7 @@ def encode_run(run: Run) -> RunJSON:
         "progress": _encode_progress(run.progress),
         "error": _encode_error(run.error),
         "can_retry": run.can_retry,
+        "can_resume": run.can_resume,
     }
 
 

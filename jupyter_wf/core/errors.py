@@ -1,4 +1,4 @@
-"""Every error the package raises on purpose, built from facts, and the one table of their HTTP status."""
+"""Every error the package raises on purpose, built from facts; `core.notebook_errors` has one more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
-    "HTTP_STATUS",
     "AcquireConcurrencySlotTimeoutError",
     "AmbiguousRunId",
     "ArtifactNotFound",
@@ -28,7 +27,6 @@ __all__ = [
     "MappingMissingIterable",
     "MissingContextError",
     "MissingResult",
-    "NotebookFailed",
     "ParameterBindError",
     "ParameterError",
     "ParameterTypeError",
@@ -47,7 +45,6 @@ __all__ = [
     "UpstreamFailed",
     "VariableExists",
     "VisualizationUnsupportedError",
-    "http_status",
 ]
 
 
@@ -117,29 +114,6 @@ class RunnerError(JupyterWfError):
         super().__init__(f"run {run_id} can't be executed: {reason}")
         self.run_id = run_id
         self.reason = reason
-
-
-class NotebookFailed(JupyterWfError):
-    """A notebook that was called has not completed.
-
-    ``run_id`` is its run, ``executed`` the path of the notebook with its outputs so far, ``cell`` the number of the
-    cell that failed as people count (from 1; None where it was none), ``traceback`` the error's as plain text.
-    """
-
-    def __init__(
-        self, path: str, run_id: str, state: str, reason: str, *, executed: str, cell: int | None, traceback: str
-    ) -> None:
-        where = f"\n\n{traceback.rstrip()}" if traceback else ""
-        super().__init__(
-            f"the notebook {path} is {state}: {reason} (run {run_id}; its outputs are in {executed}){where}"
-        )
-        self.path = path
-        self.run_id = run_id
-        self.state = state
-        self.reason = reason
-        self.executed = executed
-        self.cell = cell
-        self.traceback = traceback
 
 
 class ParameterError(JupyterWfError, TypeError):
@@ -405,27 +379,3 @@ class DatabaseTooNew(StoreError):
         self.path = path
         self.found = found
         self.known = known
-
-
-#: Which HTTP status answers which error. The first class that fits wins.
-HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (RunNotFound, 404),
-    (SecretNotFound, 404),
-    (ArtifactNotFound, 404),
-    (VariableExists, 409),
-    (AmbiguousRunId, 409),
-    (RunFinished, 409),
-    (InvalidTransition, 409),
-    (InputRefused, 422),
-    (ParameterError, 422),
-    (TargetError, 404),
-    (InvalidRequest, 400),
-    (RunnerError, 503),
-    (StoreError, 503),
-    (JupyterWfError, 400),
-)
-
-
-def http_status(error: Exception) -> int:
-    """Return the HTTP status (an int from 400 to 599) that answers ``error``; 500 for a foreign one."""
-    return next((status for cls, status in HTTP_STATUS if isinstance(error, cls)), 500)

@@ -84,6 +84,17 @@ class Run:
     progress: Progress | None = None
     can_retry: bool = False
 
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it is the run of a notebook that a runner has executed: it can be resumed and rerun from outside."""
+        return self.kind == "flow" and all(isinstance(self.source.get(name), str) for name in ("path", "executed"))
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether anybody can begin its next attempt: a notebook's run, called by no other, that did not complete."""
+        ended = self.state.is_closed() and not self.state.is_completed()
+        return ended and self.parent_id is None and self.is_notebook
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:

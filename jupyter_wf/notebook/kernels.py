@@ -130,6 +130,11 @@ class HeadlessKernel:
         return None if self._process is None else self._process.pid
 
     @property
+    def command(self) -> list[str]:
+        """The command that the kernel was started with; empty before."""
+        return [str(part) for part in getattr(self._process, "args", ())]
+
+    @property
     def alive(self) -> bool:
         """Whether the kernel's process runs."""
         return self._process is not None and self._process.poll() is None

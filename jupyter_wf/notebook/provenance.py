@@ -44,11 +44,11 @@ _log = logging.getLogger(__name__)
 
 
 async def provenance(
-    settings: Settings, *, folder: Path, kernel: str, display_name: str, language: str, argv: Sequence[str]
+    settings: Settings, *, folder: Path, kernel: str, display_name: str, language: str, command: Sequence[str]
 ) -> dict[str, Any]:
     """Return what a run's ``source`` says of its surroundings; some hundred bytes.
 
-    ``folder`` is the notebook's; the others are facts of the kernel's specification, ``argv`` its command. The list of
+    ``folder`` is the notebook's; ``command`` started the kernel, the others are facts of its specification. The list of
     packages goes to a file of its own (`keep_environment`), which the result names by its digest. Never raises for what
     can't be found out.
     """
@@ -57,12 +57,12 @@ async def provenance(
             "name": kernel[:_LONGEST],
             "display_name": display_name[:_LONGEST],
             "language": language[:_LONGEST],
-            "command": (argv[0] if argv else "")[:_LONGEST],
+            "command": (command[0] if command else "")[:_LONGEST],
         },
         "host": socket.gethostname()[:_LONGEST],
     }
     commit, environment = await asyncio.gather(
-        commit_of(folder), environment_of(argv[0]) if argv and language.lower() == "python" else _nothing()
+        commit_of(folder), environment_of(command[0]) if command and language.lower() == "python" else _nothing()
     )
     if commit:
         facts["git"] = commit

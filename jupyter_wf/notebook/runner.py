@@ -191,7 +191,7 @@ class NotebookRunner:
             kernel=kernel.name,
             display_name=kernel.spec.display_name,
             language=kernel.spec.language,
-            argv=kernel.spec.argv,
+            command=kernel.command,
         )
         self._live.patch(source=facts)
 

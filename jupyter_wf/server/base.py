@@ -14,8 +14,9 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado.web import HTTPError, authenticated, stream_request_body
 
 from jupyter_wf.core.codec import ErrorJSON
-from jupyter_wf.core.errors import JupyterWfError, http_status
+from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.server.backend import Backend
+from jupyter_wf.server.statuses import http_status
 from jupyter_wf.server.validation import MAX_BODY, Parser, read_json, read_query
 from jupyter_wf.store.base import Store
 

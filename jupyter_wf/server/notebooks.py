@@ -18,12 +18,21 @@ from jupyter_wf.core.codec import NotebookCopyJSON
 from jupyter_wf.core.errors import InvalidRequest, TargetError
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run
+from jupyter_wf.notebook.snapshots import snapshot_path
 from jupyter_wf.server.backend import Backend
 from jupyter_wf.server.base import ApiHandler, may
 from jupyter_wf.server.paths import SUFFIX, ContentsRoot
+from jupyter_wf.server.validation import read_choice
 from jupyter_wf.store.base import Store
 
-__all__ = ["MAX_NOTEBOOK", "NotebookCopyHandler", "NotebookHandler", "copy_executed", "open_executed"]
+__all__ = [
+    "MAX_NOTEBOOK",
+    "NotebookCopyHandler",
+    "NotebookHandler",
+    "copy_executed",
+    "open_executed",
+    "open_snapshot",
+]
 
 #: The largest notebook that is served or copied, in bytes.
 MAX_NOTEBOOK = 100_000_000
@@ -62,17 +71,21 @@ class NotebookCopyHandler(ApiHandler):
     @may("write")
     @may("write", "contents")
     async def post(self, run_id: str) -> None:
-        """Copy the executed notebook to below the server's root; answer 201 with the copy's contents path."""
+        """Copy a run's notebook to below the server's root; answer 201 with the copy's contents path.
+
+        The body's ``what`` says whether it is the ``executed`` one or the ``snapshot`` of what was run.
+        """
         self.query()
-        self.no_body()
+        what = read_choice(self.json_body(), "what", ("executed", "snapshot"))
         backend = self.backend
 
         def work(store: Store) -> NotebookCopyJSON:
             run = store.find_run(run_id)
             if backend.root is None:
                 raise InvalidRequest("run", run.id, "this server's files are not files of its machine")
-            with open_executed(backend, run) as source:
-                return {"path": copy_executed(backend.root, run, source)}
+            opened = open_snapshot(backend, run) if what == "snapshot" else open_executed(backend, run)
+            with opened as source:
+                return {"path": copy_executed(backend.root, run, source, mark="-snapshot" * (what == "snapshot"))}
 
         await self.reply(work, status=201)
 
@@ -87,12 +100,23 @@ def open_executed(backend: Backend, run: Run) -> BufferedReader:
     executed = run.source.get("executed")
     if not isinstance(executed, str) or not executed.endswith(SUFFIX):
         raise TargetError(run.id, "the run has no executed notebook")
-    gone = TargetError(run.id, "the executed notebook is not there any more, or not where it may be read")
+    return _open(backend, run, Path(executed), "the executed notebook", backend.settings.runs)
+
+
+def open_snapshot(backend: Backend, run: Run) -> BufferedReader:
+    """Return the notebook of a run as it was when it was run, opened for reading. Raises what `open_executed` does."""
+    digest = run.source.get("digest")
+    if not isinstance(digest, str):
+        raise TargetError(run.id, "the run has no snapshot of a notebook")
+    return _open(backend, run, snapshot_path(backend.settings, digest), "the snapshot", backend.settings.snapshots)
+
+
+def _open(backend: Backend, run: Run, place: Path, what: str, folder: Path) -> BufferedReader:
+    gone = TargetError(run.id, f"{what} is not there any more, or not where it may be read")
     try:
-        path = Path(os.path.realpath(executed, strict=True))
-        runs = Path(os.path.realpath(backend.settings.runs))
+        path = Path(os.path.realpath(place, strict=True))
         below_root = backend.root is not None and backend.root.contents_path(path) is not None
-        if not (path.is_relative_to(runs) or below_root):
+        if not (path.is_relative_to(os.path.realpath(folder)) or below_root):
             raise gone
         # Without O_NONBLOCK a pipe of that name would hold this thread for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -103,19 +127,21 @@ def open_executed(backend: Backend, run: Run) -> BufferedReader:
     if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_NOTEBOOK:
         file.close()
         if stat.S_ISREG(status.st_mode):
-            raise HTTPError(413, f"the executed notebook is larger than {MAX_NOTEBOOK} bytes")
+            raise HTTPError(413, f"{what} is larger than {MAX_NOTEBOOK} bytes")
         raise gone
     return file
 
 
-def copy_executed(root: ContentsRoot, run: Run, source: BufferedReader) -> str:
-    """Copy an executed notebook beside the notebook that was run, or to the root where that can't be; return its path.
+def copy_executed(root: ContentsRoot, run: Run, source: BufferedReader, *, mark: str = "") -> str:
+    """Copy a run's notebook beside the notebook that was run, or to the root where that can't be; return its path.
+
+    ``mark`` follows the copy's name.
 
     The copy is there whole or not at all, and replaces nothing: a copy with the same content is used again, another
     file of that name makes a number follow the name. Raises `TargetError` where nothing can be written.
     """
     folder = _folder(root, run)
-    name = f"{_stem(run)}-{short_id(run.id)}"
+    name = f"{_stem(run)}-{short_id(run.id)}{mark}"
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".tmp") as copy:
             while piece := source.read(_PIECE):

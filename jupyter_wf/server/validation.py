@@ -19,8 +19,11 @@ __all__ = [
     "flag",
     "integer",
     "no_control_characters",
+    "read_choice",
     "read_json",
     "read_query",
+    "read_rerun",
+    "read_resume",
     "read_start",
     "text",
     "words",
@@ -32,6 +35,7 @@ MAX_BODY = 1_000_000
 MAX_SEQ = 2**63 - 1
 _MAX_DEPTH = 32
 _MAX_PARAMETERS = 1_000
+_LONGEST_NAME = 200
 
 #: Takes a parameter's name and its text, returns its value or raises `InvalidRequest`.
 Parser = Callable[[str, str], Any]
@@ -189,16 +193,48 @@ def read_start(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
     Whether the path is a notebook below the server's root, and whether it has such parameters, is judged elsewhere.
     """
-    if unknown := sorted(body.keys() - {"notebook", "parameters"}):
-        raise InvalidRequest("body", unknown[0], "there is no such key; there are notebook, parameters")
+    _known_keys(body, "notebook", "parameters")
     notebook = body.get("notebook")
     if not isinstance(notebook, str):
         raise InvalidRequest("notebook", notebook, "give the notebook's path below the server's root, as a text")
+    return notebook, _parameters(body)
+
+
+def read_resume(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changed parameters from the body of ``POST runs/{id}/resume`` or ``…/repair``."""
+    _known_keys(body, "parameters")
+    return _parameters(body)
+
+
+def read_rerun(body: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Return the task to begin from (None for the whole) and the changed parameters of ``POST runs/{id}/rerun``."""
+    _known_keys(body, "from", "parameters")
+    task = body.get("from")
+    if task is not None and (not isinstance(task, str) or not 1 <= len(task) <= _LONGEST_NAME):
+        raise InvalidRequest("from", task, f"give a task's name, a text of 1 to {_LONGEST_NAME} characters")
+    return None if task is None else no_control_characters("from", task), _parameters(body)
+
+
+def read_choice(body: Mapping[str, Any], key: str, choices: Sequence[str]) -> str:
+    """Return the one of ``choices`` that a body names under its only key; the first where it says nothing."""
+    _known_keys(body, key)
+    chosen = body.get(key, choices[0])
+    if chosen not in choices:
+        raise InvalidRequest(key, chosen, f"give {' or '.join(choices)}")
+    return str(chosen)
+
+
+def _known_keys(body: Mapping[str, Any], *known: str) -> None:
+    if unknown := sorted(body.keys() - set(known)):
+        raise InvalidRequest("body", unknown[0], f"there is no such key; there are {', '.join(known)}")
+
+
+def _parameters(body: Mapping[str, Any]) -> dict[str, Any]:
     parameters = body.get("parameters", {})
     if not isinstance(parameters, dict) or len(parameters) > _MAX_PARAMETERS:
         raise InvalidRequest("parameters", parameters, f"give an object with at most {_MAX_PARAMETERS} keys")
     for name in parameters:
-        if not 1 <= len(name) <= 200:
-            raise InvalidRequest("parameters", name, "a name has 1 to 200 characters")
+        if not 1 <= len(name) <= _LONGEST_NAME:
+            raise InvalidRequest("parameters", name, f"a name has 1 to {_LONGEST_NAME} characters")
         no_control_characters("parameters", name)
-    return notebook, parameters
+    return parameters

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jupyter_wf.core.errors import JupyterWfError, RunFinished
+from jupyter_wf.core.errors import JupyterWfError, MissingResult, RunFinished
 from jupyter_wf.core.events import ResultStored, RunCreated, StateChanged
 from jupyter_wf.core.ids import new_id, run_name
 from jupyter_wf.core.models import Run
@@ -209,8 +209,18 @@ def lay_out(
 
 def kept_arguments(settings: Settings, run_id: str, given: Mapping[str, Any], at: float) -> ResultStored:
     """Return what is stored of the parameters that were given for a run: its record shows them shortened and masked."""
-    told = {name: value for name, value in given.items() if not is_secret(name)}
-    return ResultStored(run_id, at, ARGUMENTS_KEY + run_id, None, *Blobs(settings.results).keep(told))
+    blobs = Blobs(settings.results)
+    told = {name: value for name, value in given.items() if not is_secret(name) and _is_storable(blobs, value)}
+    # As JSON and as nothing else: a server reads it.
+    return ResultStored(run_id, at, ARGUMENTS_KEY + run_id, None, *blobs.keep(told, "json"))
+
+
+def _is_storable(blobs: Blobs, value: Any) -> bool:
+    try:
+        blobs.keep(value, "json")
+    except MissingResult:
+        return False
+    return True
 
 
 def _record(

@@ -20,12 +20,11 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.parameters import exact_json, is_secret, to_json
 from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import Settings
-from jupyter_wf.notebook.dataflow import CellInput, Dataflow, read_dataflow
+from jupyter_wf.notebook.dataflow import Dataflow, notebook_cells, read_dataflow
 from jupyter_wf.notebook.parameters import notebook_arguments
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.snapshots import read_snapshot
-from jupyter_wf.notebook.source import NotebookSource, cell_tags, read_notebook
-from jupyter_wf.notebook.steps import SKIP_TAGS
+from jupyter_wf.notebook.source import NotebookSource, read_notebook
 from jupyter_wf.services.launcher import (
     ARGUMENTS_KEY,
     Laid,
@@ -35,22 +34,18 @@ from jupyter_wf.services.launcher import (
     set_off,
     start_notebook,
 )
+from jupyter_wf.services.results import plain_json
 from jupyter_wf.services.runners import last_words, private_folder
 from jupyter_wf.store.base import Store
-from jupyter_wf.store.blobs import Blobs, Payload
+from jupyter_wf.store.blobs import Blobs
 
-__all__ = ["is_notebook_run", "rerun_notebook", "resume_notebook"]
+__all__ = ["rerun_notebook", "resume_notebook"]
 
 #: Seconds that a runner may take to begin with the next attempt.
 _PATIENCE = 60.0
 _INTERVAL = 0.02
 _MOST_CHILDREN = 1_000
 _MOST_ATTEMPTS = 10_000
-
-
-def is_notebook_run(run: Run) -> bool:
-    """Return whether a run is that of a notebook which a runner has executed, so that it can be resumed and rerun."""
-    return run.kind == "flow" and all(isinstance(run.source.get(name), str) for name in ("path", "executed"))
 
 
 def resume_notebook(
@@ -166,7 +161,7 @@ def _refuse(store: Store, run: Run) -> None:
 
 
 def _refuse_stranger(run: Run) -> None:
-    if not is_notebook_run(run):
+    if not run.is_notebook:
         what = f"is a run of the {run.kind} {run.task_name or run.flow_name or run.name!r}"
         raise TargetError(run.id, f"{what}, not of a notebook that was run as a workflow")
 
@@ -191,9 +186,8 @@ def _given(
     """Return the parameters that were given for a run, changed; with a line for those that there are not any more."""
     names = run.source.get("given")
     stored = store.find_result(ARGUMENTS_KEY + run.id, time.time())
-    if isinstance(names, list) and stored is not None:
-        kept: dict[str, Any] = Blobs(settings.results).load(Payload(stored.format, stored.data))
-    else:
+    kept: Any = plain_json(Blobs(settings.results), stored)
+    if not isinstance(names, list) or not isinstance(kept, dict):
         # A run of an older release: its record is all there is.
         kept = dict(run.parameters) if exact_json(run.parameters) is not None else {}
         names = list(run.parameters)
@@ -259,12 +253,7 @@ def _children(store: Store, run: Run) -> Iterable[Run]:
 
 
 def _dataflow(notebook: NotebookSource) -> Dataflow:
-    cells = [
-        CellInput(index=index, cell_id=cell.get("id"), source=cell["source"], tags=tuple(cell_tags(cell)))
-        for index, cell in enumerate(notebook.cells)
-        if cell["cell_type"] == "code" and SKIP_TAGS.isdisjoint(cell_tags(cell))
-    ]
-    return read_dataflow(cells)
+    return read_dataflow(notebook_cells(notebook))
 
 
 def _job(run: Run, laid: Laid, private: Path, foreground: bool, plan: Plan) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Bench:
     ) -> Run:
         """Run a notebook with these cells; ``meanwhile`` is called in a thread while it runs."""
         write_notebook(self.path, *cells, metadata=metadata)
-        self.live = self.runtime.begin("flow", "test", flow_name="n")
+        self.live = self.runtime.begin("flow", "test", flow_name="n", source={"executed": str(self.path)})
         environ = {**os.environ, PARENT_VARIABLE: self.live.id}
 
         async def execute() -> Outcome:

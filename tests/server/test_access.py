@@ -126,11 +126,11 @@ def test_an_authorizer_that_denies_writing(server: Server, run_id: str) -> None:
                 answer = server.fetch("POST", "", target=address, body={})
                 assert (answer.status, answer.json["error"]) == (403, "Forbidden"), address
                 seen.add(address)
-            if has(handler, "GET") and not address.endswith(("/notebook", "/events")):
+            if has(handler, "GET") and not address.endswith(("/notebook", "/events", "/result", "/environment")):
                 assert server.fetch("GET", "", target=address).status == 200, address
         with server.listen() as listener:
             listener.next()
-    assert len(seen) == 4
+    assert len(seen) == 7
     assert set(asked) == {("read", "jupyter_wf"), ("write", "jupyter_wf")}
 
 

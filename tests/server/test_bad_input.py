@@ -129,7 +129,7 @@ def test_bodies_of_a_start(server: Server, body: bytes, status: int) -> None:
     assert set(answer.json) == {"error", "message"}
 
 
-@pytest.mark.parametrize("action", ["cancel", "retry", "notebook/copy"])
+@pytest.mark.parametrize("action", ["cancel", "retry", "notebook/copy", "resume", "repair", "rerun"])
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
