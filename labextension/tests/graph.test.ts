@@ -3,7 +3,14 @@ import { layoutScene, NODE, type Rect, wayPath } from '../src/draw/graph/layout'
 import { crossings, orderLayers } from '../src/draw/graph/order';
 import { placeLayers, type Size } from '../src/draw/graph/place';
 import { type Link, rankNodes } from '../src/draw/graph/rank';
-import { type Item, itemEntry, makeScene, MOST_NODES, type Scene } from '../src/draw/graph/scene';
+import {
+  type Item,
+  itemEntry,
+  makeScene,
+  MOST_IN_LAYER,
+  MOST_NODES,
+  type Scene
+} from '../src/draw/graph/scene';
 import type { Tree, TreeRow } from '../src/draw/tree';
 import { calls, someState, someTree, treeRow } from './trees';
 
@@ -296,6 +303,21 @@ describe('the scene', () => {
     const entry = itemEntry(last, grouping)!;
     expect(entry.name).toBe(`… ${last.hidden.length} more`);
     expect(entry.summary?.failed).toBe(1);
+  });
+
+  it('has no columns that nobody can survey', () => {
+    const fan = (count: number) =>
+      sceneOf(
+        someTree([
+          treeRow('list'),
+          ...Array.from({ length: count }, (_, at) => treeRow(`t${at}`, { upstream: ['list'] }))
+        ])
+      );
+    expect(fan(MOST_IN_LAYER).items.size).toBe(MOST_IN_LAYER + 1);
+    const { items } = fan(100);
+    expect(items.size).toBe(MOST_IN_LAYER + 1);
+    const last = [...items.values()].at(-1)!;
+    expect(last.hidden).toHaveLength(100 - MOST_IN_LAYER + 1);
   });
 
   it('draws the beginning of a chain of 3,000', () => {

@@ -5,6 +5,8 @@ import { lists, rankNodes } from './rank';
 /** So many things are drawn side by side, at the top and inside of a box; the rest of a layer is one. */
 export const MOST_NODES = 400;
 export const MOST_INSIDE = 60;
+/** A layer with more than this is a column that nobody can survey. */
+export const MOST_IN_LAYER = 40;
 /** A run with at most so many entries below it is open from the start … */
 const OPEN_UP_TO = 12;
 /** … if it has at most so many siblings like it, and is not deeper than this. */
@@ -221,7 +223,7 @@ function siblings(a: Item, b: Item): [Item, Item] | null {
 /** Keep the first of each layer, as many as there is room for; the rest of a layer becomes one item. */
 function limitItem(item: Item, most: number): void {
   const { children, links } = item;
-  if (children.length <= most) {
+  if (children.length <= Math.min(most, MOST_IN_LAYER)) {
     return;
   }
   const { rank } = rankNodes(children.length, links);
@@ -230,10 +232,14 @@ function limitItem(item: Item, most: number): void {
   const top = Math.min(Math.max(0, ...rank), Math.floor(most / 2) - 1);
   const layers = lists(top + 2);
   children.forEach((_, at) => layers[linked.has(at) ? Math.min(rank[at], top) : top + 1].push(at));
-  const room = roomFor(
+  const free = roomFor(
     layers.map(layer => layer.length),
     most
   );
+  const room = free.map((size, index) => (index > top ? size : Math.min(size, MOST_IN_LAYER)));
+  if (layers.every((layer, index) => layer.length <= room[index])) {
+    return;
+  }
   const target = new Map<number, number>();
   const kept: Item[] = [];
   layers.forEach((layer, index) => {
