@@ -40,7 +40,7 @@ run: $(STAMPS)/run
 	@$(BIN)/jupyter-wf run notebooks/quickstart.ipynb
 	@printf '\n(jupyter is in %s: ". %s/activate" makes it known to your shell; "make lab" opens JupyterLab)\n' '$(BIN)' '$(BIN)'
 
-test: $(STAMPS)/test $(STAMPS)/browser
+test: $(STAMPS)/test $(STAMPS)/ipykernel6 $(STAMPS)/browser
 	$(call step,ruff check,$(BIN)/ruff check)
 	$(call step,ruff format,$(BIN)/ruff format --check)
 	$(call step,mypy --strict,$(BIN)/mypy)
@@ -87,6 +87,12 @@ $(STAMPS)/run: $(PROJECT) | $(BIN)/python
 $(STAMPS)/test: $(PROJECT) | $(BIN)/python
 	$(call install,lab$(,)quickstart$(,)test)
 	@cd $(UI) && jlpm install --immutable >/dev/null
+
+# ipykernel 6 in a folder of its own: the kernel tests run on it too.
+$(STAMPS)/ipykernel6: $(STAMPS)/test tests/ipython/older.py
+	@rm -rf $(VENV)/ipykernel6
+	@$(BIN)/python -m tests.ipython.older
+	@touch $@
 
 # A Chromium for the browser tests: the one that is here, else Debian's, else Playwright's own.
 $(STAMPS)/browser: $(STAMPS)/test

@@ -17,6 +17,7 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite import open_store
+from tests.ipython.older import older_ipykernel
 
 PATIENCE = 20.0
 
@@ -114,15 +115,22 @@ class Kernel:
 
 
 @contextmanager
-def running_kernel(home: Path) -> Iterator[Kernel]:
-    """Start a kernel whose state folder is ``home``, load the extension, and end it afterwards."""
+def running_kernel(home: Path, ipykernel: int = 7) -> Iterator[Kernel]:
+    """Start a kernel whose state folder is ``home``, load the extension, and end it afterwards.
+
+    ``ipykernel`` is the series that executes it: 6, or 7, the one of the environment.
+    """
     settings = load_settings({"JUPYTER_WF_HOME": str(home)})
     store = open_store(settings)
     manager = KernelManager(kernel_name="python3", transport="ipc", ip=str(home.parent / "k"))
     env = {**os.environ, "JUPYTER_WF_HOME": str(home), "IPYTHONDIR": str(home.parent / "ipython")}
+    if ipykernel < 7:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(older_ipykernel()), env.get("PYTHONPATH"))))
     manager.start_kernel(env=env, extra_arguments=["--HistoryManager.enabled=False"])
     kernel = Kernel(manager, store)
     try:
+        found = kernel.ok("import ipykernel as _ipykernel; _ipykernel.version_info[0]").value
+        assert found == str(ipykernel), f"the kernel has ipykernel {found}"
         kernel.ok("%load_ext jupyter_wf")
         yield kernel
     finally:

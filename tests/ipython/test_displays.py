@@ -36,9 +36,9 @@ class Both:
 """
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    with running_kernel(tmp_path_factory.mktemp("displays") / "home") as made:
+@pytest.fixture(scope="module", params=[6, 7], ids=lambda series: f"ipykernel {series}")
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with running_kernel(tmp_path_factory.mktemp("displays") / "home", request.param) as made:
         made.ok(PREPARE)
         yield made
 

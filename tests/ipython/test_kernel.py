@@ -19,9 +19,9 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 HOLD = "import time, pathlib\nwhile not pathlib.Path({path!r}).exists(): time.sleep(0.01)"
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    with running_kernel(tmp_path_factory.mktemp("kernel") / "home") as made:
+@pytest.fixture(scope="module", params=[6, 7], ids=lambda series: f"ipykernel {series}")
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with running_kernel(tmp_path_factory.mktemp("kernel") / "home", request.param) as made:
         # A checkout whose front end is not built has no widget: its code is not what is tested here.
         made.ok("import jupyter_wf.ipython.run_view as _rv; _rv.is_built = lambda: True")
         yield made
@@ -175,10 +175,11 @@ def test_a_runner_says_which_run_a_cell_belongs_to(kernel: Kernel) -> None:
     assert kernel.newest().parent_id is None
 
 
-def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path) -> None:
+@pytest.mark.parametrize("series", [6, 7])
+def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path, series: int) -> None:
     source = ["%load_ext jupyter_wf", "%%task half\nimport time\ntime.sleep(0.3)\nx = 4\nx"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in source])
-    with running_kernel(tmp_path / "home") as kernel:
+    with running_kernel(tmp_path / "home", series) as kernel:
         client = NotebookClient(notebook, km=kernel.manager, iopub_timeout=20)
         client.kc = client.km.client()
         client.kc.start_channels()
@@ -187,7 +188,10 @@ def test_a_notebook_executed_by_a_runner_keeps_the_static_forms(tmp_path: Path) 
             client.execute_cell(cell, index)
         client.kc.stop_channels()
         (run,) = kernel.runs()
-    assert (run.name, run.parent_id, run.root_id, run.source) == ("half", "flow-1", "flow-1", {"cell": 1})
+    assert (run.name, run.parent_id, run.root_id) == ("half", "flow-1", "flow-1")
+    assert run.source is not None
+    assert run.source["cell"] == 1
+    assert run.source["usage"].keys() == {"cpu_seconds", "memory_bytes"}
     view, value = notebook.cells[1].outputs
     assert set(view["data"]) == {"text/html", "text/plain"}
     assert "Completed" in view["data"]["text/plain"]
