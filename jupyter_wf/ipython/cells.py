@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
-from jupyter_wf.core.errors import CellLineError, JupyterWfError
+from jupyter_wf.core.errors import CellLineError, JupyterWfError, MissingResult
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.asynchronous import execute_async
 from jupyter_wf.engine.calls import execute, hand_out
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.futures import RunFuture
+from jupyter_wf.engine.returned import store_return
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.engine.submit import start
@@ -305,10 +307,24 @@ class TaskCells:
         self.shown = live
         return value.shown
 
+    def _return(self, task: TaskCell, live: LiveRun) -> None:
+        """Make the output that the cell's line names the result of the notebook's run."""
+        name, value = task.options.result, live.state.data
+        if name is None or not self.headless or not live.state.is_completed() or not isinstance(value, Mapping):
+            return
+        if name not in value:
+            live.log(logging.WARNING, f"--return {name}: the cell has left no such name")
+            return
+        try:
+            store_return(self.runtime, str(live.parent_id), value[name])
+        except MissingResult as error:
+            live.log(logging.WARNING, f"--return {name}: {error}")
+
     # -- what has run ----------------------------------------------------------------------------------------------
 
     def _ended(self, task: TaskCell, live: LiveRun) -> None:
         """Write down how a run has ended; called on the thread that ends it."""
+        self._return(task, live)
         self.ledger.end(task.name, live.id, live.state)
         again = live.rerun
         if again is not None:
@@ -332,6 +348,7 @@ class TaskCells:
     def _note_restored(self, task: TaskCell, live: LiveRun) -> None:
         self.ledger.begin(task, live.id)
         self.ledger.end(task.name, live.id, live.state)
+        self._return(task, live)
         told = f"{task.name}: {live.state.message}"
         self.shell.display_pub.publish({"text/plain": told}, metadata={"jupyter_wf": {"restored": True}})
 

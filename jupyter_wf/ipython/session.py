@@ -32,6 +32,7 @@ from jupyter_wf.ipython.tracebacks import leave_out_our_frames, show_user_frames
 from jupyter_wf.ipython.views import Board
 from jupyter_wf.ipython.work import Options, define, make_flow
 from jupyter_wf.notebook.dataflow import TaskCell
+from jupyter_wf.notebooks import wf_return
 
 __all__ = ["Session"]
 
@@ -82,6 +83,8 @@ class Session:
         if self._rerunner is not None:
             self._undo.append(partial(setattr, self.runtime, "rerun", self.runtime.rerun))
             self.runtime.rerun = self._rerunner.request
+        # Hidden: `%who` lists what is the user's.
+        self.shell.push({"wf_return": self.shell.user_ns.get("wf_return", wf_return)}, interactive=False)  # type: ignore[no-untyped-call]
         self._adopt_parent()
 
     def close(self) -> None:

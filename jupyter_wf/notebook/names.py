@@ -23,7 +23,7 @@ from jupyter_wf.notebook.walk import CellWalk
 __all__ = ["BUILTINS", "CellNames", "analyse", "analyse_source"]
 
 #: Names that are there without a cell's doing.
-BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "__name__", "__file__", "__builtins__"}
+BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "wf_return", "__name__", "__file__", "__builtins__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

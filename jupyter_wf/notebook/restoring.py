@@ -63,6 +63,9 @@ class EarlierTasks:
         """Return what the cell left, or why that can't stand for it (None where it did not complete)."""
         if not earlier.state.is_completed() or earlier.state.name in ("Skipped", "Stopped"):
             return None, None
+        if prepared.task.options.run_if not in (None, "all_success"):
+            # Whether it runs is for this attempt to say: what it was about may not have happened.
+            return None, None
         if prepared.task.name in self._again:
             return None, "it is to run again, or what it needs is"
         if earlier.format is None or earlier.data is None:
