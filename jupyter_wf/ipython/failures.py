@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.core.events import ResultStored
@@ -20,10 +20,7 @@ from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.failures import frames_of, remembered_names, user_traceback
 from jupyter_wf.notebook.shelf import Shelf
 
-if TYPE_CHECKING:
-    from jupyter_wf.ipython.session import Session
-
-__all__ = ["Failure", "Failures", "remember_failure"]
+__all__ = ["Failure", "Failures"]
 
 #: How many failures are kept with their frames, and so with all that these refer to.
 _KEPT = 10
@@ -138,9 +135,3 @@ def _arguments(live: LiveRun) -> dict[str, Any]:
         except JupyterWfError:
             continue
     return found
-
-
-def remember_failure(session: Session, live: LiveRun, error: BaseException) -> None:
-    """Keep the failure of a run of this kernel, for a run whose failing the engine does not tell of."""
-    live.last_error = live.last_error or error
-    session.failures.remember(live)
