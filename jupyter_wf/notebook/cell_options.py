@@ -29,8 +29,9 @@ RUN_IF = ("all_success", "all_done", "none_failed", "one_failed", "all_failed", 
 #: What ``--cache`` finds earlier outputs by.
 CACHES = ("inputs", "source", "none")
 
-#: Options that a task with parameters and a flow have too. The others are about a cell that runs.
-_COMMON = frozenset(("retries", "retry_delay_seconds", "timeout_seconds", "log_prints", "tags"))
+#: Options that a flow has too, and those of a task with parameters. The others are about a task cell that runs.
+_OF_FLOWS = frozenset(("retries", "retry_delay_seconds", "timeout_seconds", "log_prints"))
+_OF_CALLABLES = _OF_FLOWS | {"tags"}
 #: Columns of the help, whatever the terminal's width: a notebook has none.
 _WIDTH = 100
 _EXPRESSIONS = ("--map", "--when")
@@ -77,7 +78,7 @@ def parse_cell_options(kind: str, head: Head) -> CellOptions:
         words = _split(head.options)
     except ValueError:
         raise CellLineError(f"{where}: a quotation is not closed in {head.options.strip()!r}") from None
-    parser = _parser(kind, callable_=False)
+    parser = _parser("cell")
     try:
         given, rest = parser.parse_known_args(words)
     except _Wrong as wrong:
@@ -98,11 +99,11 @@ def parse_cell_options(kind: str, head: Head) -> CellOptions:
 
 def options_help(kind: str) -> str:
     """Return the options of ``%%task`` or ``%%flow`` (``kind``) as text for people, one paragraph for each."""
-    texts = [_parser(kind, callable_=kind == "flow").format_help().rstrip()]
+    texts = [_parser("flow" if kind == "flow" else "cell").format_help().rstrip()]
     if kind == "task":
         texts.append(
             "A task with parameters, %%task NAME(parameters), is only defined by its cell:\n"
-            f"it takes {', '.join(_common_options())}."
+            f"it takes {', '.join(_names('callable'))}."
         )
     return "\n\n".join(texts) + "\n"
 
@@ -118,20 +119,26 @@ class _Parser(argparse.ArgumentParser):
         raise _Wrong(re.sub(r"^argument (\S+?/)?(--?[\w-]+)(/\S+)?: ", r"\2: ", message))
 
 
-@lru_cache(maxsize=4)
-def _parser(kind: str, *, callable_: bool) -> _Parser:
-    """Return the parser; only with the options of `_COMMON` where ``callable_`` is true."""
+@lru_cache(maxsize=3)
+def _parser(what: str) -> _Parser:
+    """Return the parser for a ``cell`` that is a task, for a ``callable`` task, or for a ``flow``."""
+    magic = "flow" if what == "flow" else "task"
     parser = _Parser(
-        prog=f"%%{kind}",
+        prog=f"%%{magic}",
         # argparse takes a percent sign for a place to fill, so there are two for each.
-        usage=f"%%%%{kind} NAME [options]\n       %%%%{kind} NAME(parameters) [-> out] [options]",
+        usage=f"%%%%{magic} NAME [options]\n       %%%%{magic} NAME(parameters) [-> out] [options]",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=_WIDTH),
         add_help=False,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    _add_common(parser.add_argument_group("options"))
-    if not callable_:
+    group = parser.add_argument_group("options")
+    _add_common(group)
+    if what != "flow":
+        group.add_argument(
+            "--tags", type=tag_list, action="append", metavar="A,B", help="Tags of the run, with commas between."
+        )
+    if what == "cell":
         _add_running(parser.add_argument_group("where and when the cell runs"))
         _add_outputs(parser.add_argument_group("what becomes of its outputs"))
     return parser
@@ -159,7 +166,6 @@ def _add_common(group: Any) -> None:
         action=argparse.BooleanOptionalAction,
         help="Whether what is printed also goes to the run's log; it does if nothing is said.",
     )
-    add("--tags", type=tag_list, action="append", metavar="A,B", help="Tags of the run, with commas between.")
 
 
 def _add_running(group: Any) -> None:
@@ -215,21 +221,23 @@ def _add_outputs(group: Any) -> None:
     )
 
 
-def _common_options() -> list[str]:
-    parser = _parser("flow", callable_=True)
-    return [action.option_strings[0] for action in parser._actions]
+def _names(what: str) -> list[str]:
+    return [action.option_strings[0] for action in _parser(what)._actions]
 
 
 def _refuse(kind: str, head: Head, where: str, values: dict[str, Any]) -> None:
-    """Raise `CellLineError` for an option that is only for cells that run as a task."""
-    for action in _parser("task", callable_=False)._actions:
-        if action.dest in values and action.dest not in _COMMON:
+    """Raise `CellLineError` for an option that only cells which run as a task have."""
+    accepted = _OF_FLOWS if kind == "flow" else _OF_CALLABLES
+    for action in _parser("cell")._actions:
+        if action.dest in values and action.dest not in accepted:
             option = action.option_strings[-1]
-            takes = ", ".join(_common_options())
             if kind == "flow":
-                raise CellLineError(f"{where}: {option} is for cells with %%task; a flow takes {takes}")
+                raise CellLineError(
+                    f"{where}: {option} is for cells with %%task; a flow takes {', '.join(_names('flow'))}"
+                )
             raise CellLineError(
-                f"{where}: {option} is for a cell that runs; {head.name}(…) is only defined here, and takes {takes}"
+                f"{where}: {option} is for a cell that runs; {head.name}(…) is only defined here, and takes "
+                f"{', '.join(_names('callable'))}"
             )
 
 

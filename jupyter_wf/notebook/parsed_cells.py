@@ -42,9 +42,10 @@ class Fault:
 class ParsedCell:
     """A cell. ``task`` is the name of the task that it is, None for a cell that is none.
 
-    ``body`` is its Python text, line n of which is line n of the cell; ``tree`` its syntax tree, without statements
-    where the text is not Python. ``changes`` says which of the names that it reads have their values changed in place,
-    and where. ``items`` and ``condition`` are the expressions of ``--map`` and ``--when``.
+    ``body`` is its Python text, line n of which is line n of the cell; ``tree`` its syntax tree with the code that
+    magics run in their place, without statements where the text is not Python. ``changes`` says which of the names that
+    it reads have their values changed in place, and where. ``items`` and ``condition`` are the expressions of ``--map``
+    and ``--when``.
     """
 
     task: str | None
@@ -138,7 +139,7 @@ def _read(text: CellText, function: Head | None) -> tuple[str, ast.Module, str |
             # What is Python already is not given to IPython.
             body = _whole(text, python_of(text.body) if translated else text.body, function)
             tree = ast.parse(body)
-            if "run_line_magic" in body:
+            if "_magic(" in body:
                 tree = open_magics(tree)
             compile(tree, "<cell>", "exec", _COMPILE, dont_inherit=True)
             return body, tree, None

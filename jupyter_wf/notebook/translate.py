@@ -14,10 +14,8 @@ from functools import lru_cache
 
 __all__ = ["CellText", "commented", "open_magics", "python_of", "split_cell", "translate"]
 
-#: Cell magics below which ordinary code runs in the notebook's namespace, the second binding a name itself.
-_TRANSPARENT = frozenset(("time", "capture", "prun"))
-#: Line magics that run the code behind them.
-_RUNNERS = frozenset(("time", "prun"))
+#: Magics that run the code behind or below them in the notebook's namespace; the last binds a name too.
+_RUNNERS = frozenset(("time", "prun", "capture"))
 #: What IPython takes for a magic without ``%`` where it stands alone in a cell.
 _AUTOMAGIC = re.compile(
     r"(?:autoreload|cat|cd|conda|config|cp|env|history|less|ll|load_ext|ls|mamba|man|matplotlib|micromamba|mkdir|more|"
@@ -73,15 +71,7 @@ def translate(body: str, transform: Callable[[str], str]) -> str:
 
 
 def python_of(body: str) -> str:
-    """Return a cell's body as Python text, with the same lines. What can't be translated is left as it is.
-
-    Of cell magics that only time code, or capture what it prints, the code is returned.
-    """
-    text = split_cell(body)
-    if text.magic in _TRANSPARENT:
-        captured = _CAPTURED.search(text.line) if text.magic == "capture" else None
-        above = "\n" * (text.above - 1) + (f"{captured[1]} = None" if captured else "") + "\n"
-        return above + python_of(text.body)
+    """Return a cell's body as Python text, with the same lines. What can't be translated is left as it is."""
     if _is_python(body):
         return body
     if _AUTOMAGIC.fullmatch(body.strip()):
@@ -114,7 +104,10 @@ def _transformer() -> Callable[[str], str]:
 
 
 def open_magics(tree: ast.Module) -> ast.Module:
-    """Return the tree with the code behind ``%time`` and ``%prun`` in place of the calls that run it."""
+    """Return the tree with the code that ``%time``, ``%%capture`` and the like run in place of the calls that run it.
+
+    To be looked at, not to be run: the lines are right, the magics' own work is gone.
+    """
     opened = _Opener().visit(tree)
     assert isinstance(opened, ast.Module)
     return opened
@@ -127,11 +120,37 @@ class _Opener(ast.NodeTransformer):
                 func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_line_magic"),
                 args=[ast.Constant(value=magic), ast.Constant(value=str(code))],
             ) if magic in _RUNNERS:
-                try:
-                    statements = ast.parse(code).body
-                except (SyntaxError, ValueError):
-                    return node
-                for statement in statements:
-                    ast.increment_lineno(statement, node.lineno - 1)
-                return statements or [node]
+                return _statements(code, node.lineno - 1) or node
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")), attr="run_cell_magic"),
+                args=[ast.Constant(value=magic), ast.Constant(value=str(line)), ast.Constant(value=str(code))],
+            ) if magic in _RUNNERS:
+                inside = _statements(python_of(code), node.lineno)
+                if inside is not None:
+                    return [*_captured(line if magic == "capture" else "", node), *inside] or node
         return node
+
+
+def _statements(code: str, above: int) -> list[ast.stmt] | None:
+    """Return the statements of some code with so many lines above it; None where it is not Python."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return None
+    for statement in tree.body:
+        ast.increment_lineno(statement, above)
+    return [statement for part in tree.body for statement in _opened(part)]
+
+
+def _opened(statement: ast.stmt) -> list[ast.stmt]:
+    found = _Opener().visit(statement)
+    return found if isinstance(found, list) else [found]
+
+
+def _captured(line: str, node: ast.expr | ast.stmt) -> list[ast.stmt]:
+    """Return what binds the name on the line of ``%%capture``."""
+    found = _CAPTURED.search(line)
+    if found is None:
+        return []
+    bound = ast.parse(f"{found[1]} = None").body
+    return [ast.increment_lineno(statement, node.lineno - 1) for statement in bound]

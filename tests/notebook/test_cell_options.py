@@ -124,15 +124,20 @@ def test_options_of_running_cells_are_refused_elsewhere(option: str, kind: str, 
     long_name = "--background" if option == "-b" else option.split()[0]
     assert long_name in str(caught.value)
     assert reason in str(caught.value)
-    assert "takes --retries, --retry-delay, --timeout, --log-prints, --tags" in str(caught.value)
+    assert "takes --retries, --retry-delay, --timeout, --log-prints" in str(caught.value)
+    assert ("--tags" in str(caught.value)) is (kind == "task")
 
 
 @pytest.mark.parametrize(("kind", "name"), [("task", "f(x)"), ("flow", "etl"), ("flow", "etl(day)")])
 def test_common_options_are_taken_everywhere(kind: str, name: str) -> None:
-    line = f"{name} --retries 1 --retry-delay 2 --timeout 3 --no-log-prints --tags a"
-    assert parse(line, kind) == CellOptions(
-        retries=1, retry_delay_seconds=2.0, timeout_seconds=3.0, log_prints=False, tags=("a",)
-    )
+    expected = CellOptions(retries=1, retry_delay_seconds=2.0, timeout_seconds=3.0, log_prints=False)
+    assert parse(f"{name} --retries 1 --retry-delay 2 --timeout 3 --no-log-prints", kind) == expected
+
+
+def test_tags_are_of_tasks() -> None:
+    assert parse("f(x) --tags a").tags == ("a",)
+    with pytest.raises(CellLineError, match="--tags is for cells with %%task"):
+        parse("etl --tags a", "flow")
 
 
 def test_the_help_names_every_option() -> None:

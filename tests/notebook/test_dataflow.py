@@ -145,7 +145,6 @@ def test_what_is_known_of_a_task() -> None:
         "%%task load\nx = 1\n%time y = 2\n\nz = y",
         "\n  \n%%task load\n\n\n!ls\nz = 3",
         "  %%task load\n  x = 1\n  z = 2",
-        "%%task load\n%%time\n\nz = 1",
         "%%task load\nx = '''\n%no magic\n'''\nz = 1",
     ],
 )
@@ -153,6 +152,16 @@ def test_lines_stay_where_they_are(source: str) -> None:
     body = read(source).tasks[0].body.split("\n")
     place = next(number for number, line in enumerate(source.split("\n")) if "z = " in line)
     assert "z = " in body[place]
+
+
+def test_what_magics_run_is_known_and_what_is_to_be_run_has_them() -> None:
+    """The analysis looks into them; the text is complete."""
+    dataflow = read("%%task a\nraw = []", "%%task b\n\n%%capture out\n%%time\n\n%time y = raw.pop()\nz = 1")
+    task = dataflow.tasks[1]
+    assert (task.reads, task.writes) == ({"raw"}, {"out", "y", "z"})
+    assert task.body.split("\n")[2].startswith("get_ipython().run_cell_magic('capture', 'out', '%%time")
+    assert kinds(dataflow) == [(1, "mutation")]
+    assert "in line 6 (raw.pop())" in dataflow.problems[0].message
 
 
 # -- edges --------------------------------------------------------------------------------------------------------
