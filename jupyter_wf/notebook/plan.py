@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 __all__ = ["Mode", "Plan"]
 
-#: ``run`` restores nothing; ``resume`` and ``rerun`` restore task cells whose source and inputs are the same;
-#: ``repair`` restores all that completed, but for those of ``again``.
+#: ``run`` restores nothing; ``resume`` and ``rerun`` restore task cells whose source and inputs are the same,
+#: ``repair`` all that completed; none restores those of ``again``.
 Mode = Literal["run", "resume", "repair", "rerun"]
 
 

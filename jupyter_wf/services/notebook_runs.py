@@ -79,7 +79,7 @@ def resume_notebook(
         plan = Plan(
             mode="repair" if repair else "resume",
             from_run=run.id,
-            again=_unfinished(store, run, notebook) if repair else None,
+            again=_unfinished(store, run, notebook),
             executed=_executed_before(run, laid.executed),
         )
         job = {
@@ -269,9 +269,9 @@ def _job(run: Run, laid: Laid, private: Path, foreground: bool, plan: Plan) -> d
 
 
 def _told(plan: Plan) -> str:
-    if plan.again is None:
-        return "resumed: task cells that had completed are restored where nothing of them has changed"
-    return f"repaired: to be run again are {', '.join(plan.again) or 'no task cells'}"
+    again = ", ".join(plan.again or ()) or "no task cells"
+    changed = "where nothing of them has changed" if plan.mode == "resume" else "whatever has changed"
+    return f"to be run are {again}; other task cells are restored, {changed}"
 
 
 def _when_taken(store: Store, run: Run, launched: Launched) -> Run:

@@ -2,88 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import stat
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from jupyter_wf.core.models import Run, RunFilter
-from jupyter_wf.core.settings import PARENT_VARIABLE, Settings
+from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook import kernels
 from jupyter_wf.notebook import runner as runner_module
 from jupyter_wf.notebook.runner import NotebookRunner, Outcome
-from tests.notebook.making import code, is_running, markdown, printed, read_cells, write_notebook
+from tests.notebook.bench import Bench
+from tests.notebook.making import code, is_running, markdown, printed
 from tests.waiting import until
-
-
-class Bench:
-    """Runs notebooks in this process and looks at what became of them."""
-
-    def __init__(self, runtime: Runtime, folder: Path) -> None:
-        self.runtime = runtime
-        self.folder = folder
-        self.path = folder / "n.ipynb"
-        self.live: Any = None
-        self.private: Path | None = None
-
-    def run(
-        self,
-        *cells: str | dict[str, Any],
-        meanwhile: Callable[[NotebookRunner], None] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> Run:
-        """Run a notebook with these cells; ``meanwhile`` is called in a thread while it runs."""
-        write_notebook(self.path, *cells, metadata=metadata)
-        self.live = self.runtime.begin("flow", "test", flow_name="n", source={"executed": str(self.path)})
-        environ = {**os.environ, PARENT_VARIABLE: self.live.id}
-
-        async def execute() -> Outcome:
-            self.private = private = Path(tempfile.mkdtemp())
-            runner = NotebookRunner(self.live, executed=self.path, folder=self.folder, environ=environ, private=private)
-            helper = asyncio.create_task(asyncio.to_thread(meanwhile, runner)) if meanwhile else None
-            outcome = await runner.run()
-            if helper:
-                await helper
-            return outcome
-
-        outcome = asyncio.run(execute())
-        assert self.private is not None and not self.private.exists()
-        self.runtime.journal.flush()
-        run = self.runtime.store.get_run(self.live.id)
-        assert run.state.type is outcome.type
-        return run
-
-    @property
-    def cells(self) -> list[dict[str, Any]]:
-        """The cells of the saved notebook."""
-        return read_cells(self.path)
-
-    def children(self) -> list[Run]:
-        """The runs below the notebook's, in order."""
-        where = RunFilter(parent_id=self.live.id, oldest_first=True)
-        return list(self.runtime.store.list_runs(where).items)
-
-    def logged(self, **kwargs: Any) -> list[tuple[str, str]]:
-        """The lines that cells printed, with the names of their streams."""
-        lines = self.runtime.store.logs(self.live.id, **kwargs)
-        return [(line.logger, line.message) for line in lines if line.logger in ("stdout", "stderr")]
-
-
-@pytest.fixture
-def bench(tmp_path: Path, wf_home: Path) -> Iterator[Bench]:
-    runtime = Runtime.open(Settings(home=wf_home), role="runner")
-    folder = tmp_path / "work"
-    folder.mkdir()
-    yield Bench(runtime, folder)
-    runtime.close()
 
 
 def test_every_cell_is_a_run_and_the_notebook_is_saved(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
