@@ -73,9 +73,9 @@ def test_other_lines_are_left_alone(shell: Any, ip: Any) -> None:
     ip.ok("%load_ext jupyter_wf")
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    with running_kernel(tmp_path_factory.mktemp("kernel") / "home") as made:
+@pytest.fixture(scope="module", params=[6, 7], ids=["ipykernel 6", "ipykernel 7"])
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with running_kernel(tmp_path_factory.mktemp("kernel") / "home", request.param) as made:
         made.ok("from jupyter_wf import flow, task\n@task\ndef double(n): return n * 2")
         made.ok("@flow(name='etl')\ndef etl():\n    [double(n) for n in range(3)]\netl()")
         yield made

@@ -14,9 +14,9 @@ from jupyter_wf.ipython import _sessions
 from tests.ipython.kernels import PATIENCE, Kernel, Reply, running_kernel
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    with running_kernel(tmp_path_factory.mktemp("kernel") / "home") as made:
+@pytest.fixture(scope="module", params=[6, 7], ids=["ipykernel 6", "ipykernel 7"])
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with running_kernel(tmp_path_factory.mktemp("kernel") / "home", request.param) as made:
         made.ok("from jupyter_wf import flow, task\nimport json")
         yield made
 

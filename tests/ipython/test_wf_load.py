@@ -173,8 +173,9 @@ def test_a_plain_cell_can_not_be_loaded(ip: Any, capsys: pytest.CaptureFixture[s
     current_runtime().journal.flush()
 
 
-def test_a_new_cell_in_a_notebook(tmp_path: Any) -> None:
-    with running_kernel(tmp_path / "home") as kernel:
+@pytest.mark.parametrize("ipykernel", [6, 7])
+def test_a_new_cell_in_a_notebook(tmp_path: Any, ipykernel: int) -> None:
+    with running_kernel(tmp_path / "home", ipykernel) as kernel:
         kernel.ok("from jupyter_wf import flow, task\n@task\ndef half(n): return 1 / n")
         kernel.run("%%flow whole\nhalf(0)")
         reply = kernel.ok("n = 'mine'\n%wf load whole/half")
