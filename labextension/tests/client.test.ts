@@ -82,16 +82,10 @@ describe('WorkflowClient', () => {
     expect(asked[0]).toMatchObject({ method: 'GET', authorization: 'token secret' });
   });
 
-  it('reads the last log lines of a tree', async () => {
+  it('reads a whole tree', async () => {
     const asked: Asked[] = [];
-    await clientWith(200, '{"items":[],"next_after":0}', asked).logs('a/b', {
-      tree: true,
-      tail: true,
-      limit: 5
-    });
-    expect(address(asked[0])).toBe(
-      'http://here/base/jupyter_wf/api/runs/a%2Fb/logs?tree=1&tail=1&limit=5'
-    );
+    await clientWith(200, '{"seq":1}', asked).tree('a/b');
+    expect(address(asked[0])).toBe('http://here/base/jupyter_wf/api/runs/a%2Fb/tree');
   });
 
   it('starts a notebook with a JSON body, and sends none with a request to a run', async () => {
@@ -105,13 +99,19 @@ describe('WorkflowClient', () => {
     expect(asked[0].contentType).toBe('application/json');
     await client.cancel('r');
     await client.retry('r');
-    await client.copyNotebook('r');
+    await client.goOn('r', 'resume');
+    await client.goOn('r', 'repair');
+    await client.rerun('r');
+    await client.copyNotebook('r', 'snapshot');
     expect(
       asked.slice(1).map(item => [item.method, address(item).split('/api/')[1], item.body])
     ).toEqual([
       ['POST', 'runs/r/cancel', ''],
       ['POST', 'runs/r/retry', ''],
-      ['POST', 'runs/r/notebook/copy', '']
+      ['POST', 'runs/r/resume', ''],
+      ['POST', 'runs/r/repair', ''],
+      ['POST', 'runs/r/rerun', ''],
+      ['POST', 'runs/r/notebook/copy', '{"what":"snapshot"}']
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { attemptsText } from '../src/draw/attempts';
 import { drawBadge } from '../src/draw/badge';
-import { barSpan, drawBar } from '../src/draw/bar';
+import { barSpan } from '../src/draw/bar';
 import { drawError } from '../src/draw/error';
 import { countsText, drawProgress, progressText } from '../src/draw/progress';
 import { isCancellable, isClosed, isUsual, STATE_TYPES, stateLabel } from '../src/draw/states';
@@ -169,14 +169,6 @@ describe('drawings', () => {
     expect(barSpan(50, 400, axis)).toEqual({ offset: 0, width: 1 });
     expect(barSpan(null, 150, axis)).toEqual({ offset: 0, width: 0 });
     expect(barSpan(100, 150, { from: 100, to: 100 })).toEqual({ offset: 0, width: 0 });
-    const bar = drawBar();
-    bar.update({ offset: 0.25, width: 0.5, state: 'RUNNING' });
-    const fill = bar.element.firstElementChild as HTMLElement;
-    expect([fill.style.left, fill.style.width, fill.dataset.state]).toEqual([
-      '25.00%',
-      '50.00%',
-      'RUNNING'
-    ]);
   });
 
   it('opens an error to its traceback and leaves it open through updates', () => {

@@ -3,6 +3,7 @@ import { Signal } from '@lumino/signaling';
 import { ApiError, type WorkflowClient } from '../src/api/client';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../src/api/events';
 import type { LogJSON, RunJSON, RunPageJSON, StreamJSON } from '../src/api/schema';
+import { treeJSON } from './messages';
 
 /** Settings of a server that is not there. */
 export function someSettings(
@@ -115,19 +116,19 @@ export class FakeServer {
           ? this.answer(`run ${id}`, run)
           : Promise.reject(new ApiError(404, 'RunNotFound', `no run has the id ${id}`));
       },
-      children: (id: string, cursor: string | null) =>
-        this.answer(
-          `children ${id}`,
-          this.page(
-            this.runs.filter(run => run.parent_id === id),
-            cursor
-          )
-        ),
-      logs: (id: string) => this.answer(`logs ${id}`, { items: this.lines, next_after: this.seq }),
+      tree: (id: string) => {
+        const run = this.runs.find(item => item.id === id);
+        return run
+          ? this.answer(`tree ${id}`, treeJSON(run, this.runs, this.lines, this.seq))
+          : Promise.reject(new ApiError(404, 'RunNotFound', `no run has the id ${id}`));
+      },
       start: (body: { notebook: string }) => this.answer(`start ${body.notebook}`, this.runs[0]),
       cancel: (id: string) => this.answer(`cancel ${id}`, {}),
       retry: (id: string) => this.answer(`retry ${id}`, {}),
-      copyNotebook: (id: string) => this.answer(`copy ${id}`, { path: `copy-of-${id}.ipynb` })
+      goOn: (id: string, how: string) => this.answer(`${how} ${id}`, this.runs[0]),
+      rerun: (id: string) => this.answer(`rerun ${id}`, { ...this.runs[0], id: 'another' }),
+      copyNotebook: (id: string, what: string) =>
+        this.answer(`copy ${what} ${id}`, { path: `copy-of-${id}.ipynb` })
     } as unknown as WorkflowClient;
   }
 

@@ -32,6 +32,7 @@ export function aRun(
     progress: null,
     error: null,
     can_retry: false,
+    can_resume: false,
     ...changes
   };
 }
@@ -68,6 +69,34 @@ export function aMessage(
   events: StreamJSON['events'] = []
 ): StreamJSON {
   return { seq, events, runs };
+}
+
+/** That a run has entered a state, `when` seconds after noon. */
+export function aStateEvent(
+  seq: number,
+  runId: string,
+  type: string,
+  when: number,
+  changes: { name?: string; attempt?: number } = {}
+): StreamJSON['events'][number] {
+  const name = type[0] + type.slice(1).toLowerCase();
+  const payload = { type, name, message: null, attempt: 1, ...changes };
+  return { seq, at: at(when), run_id: runId, kind: 'state', payload };
+}
+
+export function aLogEvent(
+  seq: number,
+  runId: string,
+  message: string,
+  level = 20
+): StreamJSON['events'][number] {
+  return {
+    seq,
+    at: at(seq),
+    run_id: runId,
+    kind: 'log',
+    payload: { level, logger: 'wf', message }
+  };
 }
 
 /** Markup that must stay text wherever it is shown. */

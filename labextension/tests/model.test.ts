@@ -3,7 +3,7 @@ import { RunModel } from '../src/model/run';
 import { RunsModel } from '../src/model/runs';
 import { StartedRuns } from '../src/model/started';
 import { FakeServer } from './fakes';
-import { aChild, aLine, aMessage, aRun, at, settle } from './fixtures';
+import { aChild, aLine, aLogEvent, aMessage, aRun, aStateEvent, at, settle } from './fixtures';
 
 describe('RunsModel', () => {
   let server: FakeServer;
@@ -179,98 +179,41 @@ describe('RunModel', () => {
   });
   afterEach(() => model.dispose());
 
-  it('loads the run, its children, theirs, and the log; then follows the stream', async () => {
+  const rows = (): string[] => model.tree.tree!.rows.map(row => `${row.id} ${row.state.type}`);
+  const texts = (): string[] => model.tree.logs.lines.map(line => `${line.runId}: ${line.message}`);
+
+  it('reads everything at once, then follows the stream from there', async () => {
     await model.load();
-    expect(server.asked).toEqual([
-      'meta',
-      'run root',
-      'children root',
-      'logs root',
-      'children cell'
-    ]);
+    expect(server.asked).toEqual(['tree root']);
     expect(server.socket.options).toMatchObject({ after: 10, logs: 'root' });
-    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task']);
-    expect(model.view.lines).toHaveLength(3);
-    const fresh = aChild('fresh', root, { created_at: at(5) });
+    expect(rows()).toEqual(['cell RUNNING', 'task RUNNING']);
+    expect(texts()).toEqual(['cell: line 1', 'task: line 2', 'root: line 3']);
+    let changes = 0;
+    model.changed.connect(() => (changes += 1));
+    const stranger = aRun('stranger');
+    server.socket.message.emit(aMessage(11, [stranger]));
+    expect(changes).toBe(0);
     server.socket.message.emit(
       aMessage(
         12,
-        [fresh, aRun('foreign')],
-        [
-          {
-            seq: 12,
-            at: at(12),
-            run_id: 'fresh',
-            kind: 'log',
-            payload: { level: 20, message: 'hello' }
-          },
-          {
-            seq: 11,
-            at: at(11),
-            run_id: 'foreign',
-            kind: 'log',
-            payload: { level: 20, message: 'no' }
-          }
-        ]
+        [aChild('task', cell, { created_at: at(2), error: null }, 'COMPLETED')],
+        [aStateEvent(11, 'task', 'COMPLETED', 6), aLogEvent(12, 'task', 'done')]
       )
     );
-    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task', 'fresh']);
-    expect(model.view.lines.map(line => line.seq)).toEqual([1, 2, 3, 12]);
+    expect(changes).toBe(1);
+    expect(rows()).toEqual(['cell RUNNING', 'task COMPLETED']);
+    expect(texts().slice(3)).toEqual(['task: done']);
+    expect(model.tree.tree!.byId.get('task')).toMatchObject({ lastLog: 'done', parentId: 'cell' });
   });
 
-  it('loads what is in open rows at any depth, from the start and when a row is opened', async () => {
-    const below = { progress: { total: 1, done: 1, counts: {} } };
-    const inner = aChild('inner', cell, { created_at: at(2), ...below }, 'COMPLETED');
-    const deep = aChild('deep', inner, { created_at: at(3), ...below }, 'COMPLETED');
-    const leaf = aChild('leaf', deep, { created_at: at(4) }, 'COMPLETED');
-    server.runs = [root, cell, inner, deep, leaf];
+  it('reads everything again when the stream began anew', async () => {
     await model.load();
-    const all = ['cell', 'inner', 'deep', 'leaf'];
-    expect(model.view.rows.map(row => row.run.id)).toEqual(all);
-    const many = { progress: { total: 60, done: 60, counts: {} } };
-    server.runs = [root, { ...cell, ...many }, inner, deep, leaf];
-    await model.load();
-    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell']);
-    model.setExpanded('cell', true);
+    server.seq = 2;
+    server.runs = [root];
+    server.socket.restarted.emit();
     await settle();
-    expect(model.view.rows.map(row => row.run.id)).toEqual(all);
-  });
-
-  it('narrows the log to a row and what is below it', async () => {
-    await model.load();
-    model.select('cell');
-    expect(model.view.selected?.id).toBe('cell');
-    expect(model.view.lines.map(line => line.seq)).toEqual([1, 2]);
-    model.select('cell');
-    expect(model.view.selected).toBeNull();
-  });
-
-  it('reads the children of a closed row when it is opened', async () => {
-    const big = { ...cell, progress: { total: 60, done: 60, counts: {} } };
-    server.runs = [root, big, task];
-    await model.load();
-    expect(server.asked).not.toContain('children cell');
-    expect(model.view.rows.map(row => row.expanded)).toEqual([false]);
-    model.setExpanded('cell', true);
-    model.setExpanded('cell', false);
-    model.setExpanded('cell', true);
-    await settle();
-    expect(server.asked.filter(item => item === 'children cell')).toHaveLength(1);
-    expect(model.view.rows.map(row => row.run.id)).toEqual(['cell', 'task']);
-  });
-
-  it('reads thousands of children in pages and leaves the rest for a button', async () => {
-    server.pageSize = 10;
-    server.runs = [
-      root,
-      ...Array.from({ length: 125 }, (_, n) => aChild(`c${n}`, root, { created_at: at(n) }))
-    ];
-    await model.load();
-    expect(model.view.rows).toHaveLength(100);
-    expect(model.view.hasMore).toBe(true);
-    await model.loadMore();
-    expect(model.view.rows).toHaveLength(125);
-    expect(model.view.hasMore).toBe(false);
+    expect(rows()).toEqual([]);
+    expect(server.socket.options.after).toBe(2);
   });
 
   it('says what is missing', async () => {
@@ -290,17 +233,33 @@ describe('RunModel', () => {
     expect(model.view.problem).toBe("it can't be retried");
   });
 
+  it('goes on with a run, and runs it again', async () => {
+    await model.load();
+    expect(await model.goOn('resume')).toBe(true);
+    expect(await model.goOn('repair')).toBe(true);
+    expect((await model.rerun())?.id).toBe('another');
+    expect(server.asked.slice(1)).toEqual(['resume root', 'repair root', 'rerun root']);
+    server.refusal = new ApiError(409, 'RunFinished', 'it is resumed already');
+    expect(await model.rerun()).toBeNull();
+    expect(model.view.problem).toBe('it is resumed already');
+  });
+
   it('finds the executed notebook, or has it copied to where it can be opened', async () => {
     server.runs = [{ ...root, source: { executed: '/far/x.ipynb', executed_path: null } }];
     await model.load();
-    await expect(model.executedNotebook()).resolves.toBe('copy-of-root.ipynb');
+    await expect(model.notebook('executed')).resolves.toBe('copy-of-root.ipynb');
     server.refusal = new ApiError(404, 'TargetError', 'gone');
-    await expect(model.executedNotebook()).resolves.toBeNull();
+    await expect(model.notebook('executed')).resolves.toBeNull();
     expect(model.view.problem).toBe('gone');
     server.refusal = null;
     server.runs = [{ ...root, source: { executed_path: 'runs/x.ipynb' } }];
     await model.load();
-    await expect(model.executedNotebook()).resolves.toBe('runs/x.ipynb');
-    expect(server.asked.filter(item => item.startsWith('copy'))).toHaveLength(2);
+    await expect(model.notebook('executed')).resolves.toBe('runs/x.ipynb');
+    await expect(model.notebook('snapshot')).resolves.toBe('copy-of-root.ipynb');
+    expect(server.asked.filter(item => item.startsWith('copy'))).toEqual([
+      'copy executed root',
+      'copy executed root',
+      'copy snapshot root'
+    ]);
   });
 });

@@ -1,8 +1,6 @@
 import { NO_FILTER, passes, statesOf } from '../src/model/filter';
-import { addLines, EMPTY_LOGS, lineOf } from '../src/model/logs';
 import { cancelAccepted, EMPTY_TABLE, isStale, shown, upsert } from '../src/model/table';
-import { belonging, subtreeIds, treeRows } from '../src/model/tree';
-import { aChild, aLine, aRun, at } from './fixtures';
+import { aRun } from './fixtures';
 
 describe('the table of runs', () => {
   const pending = aRun('a', {}, 'PENDING', 1);
@@ -61,78 +59,5 @@ describe('the filter', () => {
     expect(passes(run, { choice: 'completed', text: '' })).toBe(false);
     expect(passes(run, { choice: 'all', text: 'weekly' })).toBe(false);
     expect(statesOf('failed')).toEqual(['FAILED', 'CRASHED']);
-  });
-});
-
-describe('the log book', () => {
-  it('orders lines, drops repeats, and lets the oldest go', () => {
-    const book = addLines(EMPTY_LOGS, [aLine(3, 'a'), aLine(5, 'a')]);
-    const more = addLines(book, [aLine(4, 'a'), aLine(5, 'a'), aLine(6, 'a')]);
-    expect(more.lines.map(line => line.seq)).toEqual([3, 4, 5, 6]);
-    expect(more.dropped).toBe(false);
-    const capped = addLines(more, [aLine(7, 'a')], 3);
-    expect(capped.lines.map(line => line.seq)).toEqual([5, 6, 7]);
-    expect(capped.dropped).toBe(true);
-    expect(addLines(capped, [])).toBe(capped);
-  });
-
-  it('takes lines from log events only', () => {
-    const event = {
-      seq: 4,
-      at: at(4),
-      run_id: 'a',
-      kind: 'log',
-      payload: { level: 30, logger: 'x', message: 'm' }
-    };
-    expect(lineOf(event)).toEqual({
-      seq: 4,
-      at: at(4),
-      run_id: 'a',
-      level: 30,
-      logger: 'x',
-      message: 'm'
-    });
-    expect(lineOf({ ...event, kind: 'state' })).toBeNull();
-    expect(lineOf({ ...event, payload: {} })).toMatchObject({ level: 20, message: '' });
-  });
-});
-
-describe('the tree', () => {
-  const root = aRun('root');
-  const cell = aChild('cell', root, {
-    created_at: at(1),
-    progress: { total: 1, done: 0, counts: {} }
-  });
-  const task = aChild('task', cell, { created_at: at(2) });
-  const second = aChild('second', root, { created_at: at(3) });
-  const table = upsert(EMPTY_TABLE, [second, task, cell, root]);
-
-  it('shows children below their parents, oldest first', () => {
-    const rows = treeRows(table, 'root', new Map());
-    expect(rows.map(row => [row.run.id, row.level])).toEqual([
-      ['cell', 1],
-      ['task', 2],
-      ['second', 1]
-    ]);
-    expect(rows[0]).toMatchObject({ expandable: true, expanded: true });
-    expect(rows[2].expandable).toBe(false);
-    expect(treeRows(table, 'root', new Map([['cell', false]])).map(row => row.run.id)).toEqual([
-      'cell',
-      'second'
-    ]);
-  });
-
-  it('keeps rows with many children closed at first', () => {
-    const big = { ...cell, progress: { total: 51, done: 51, counts: {} } };
-    expect(
-      treeRows(upsert(EMPTY_TABLE, [root, big, task]), 'root', new Map()).map(row => row.run.id)
-    ).toEqual(['cell']);
-  });
-
-  it('takes from the stream what belongs to the run, whole chains at once', () => {
-    const foreign = aRun('foreign');
-    const taken = belonging('root', new Map([['root', root]]), [task, foreign, cell]);
-    expect(taken.map(run => run.id)).toEqual(['cell', 'task']);
-    expect([...subtreeIds(table, 'cell')]).toEqual(['cell', 'task']);
   });
 });
