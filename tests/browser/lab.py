@@ -71,6 +71,7 @@ class LabProcess:
             "--no-browser",
             "--allow-root",
             "--expose-app-in-browser",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             f"--ServerApp.port={port}",
             "--ServerApp.port_retries=0",
             "--ServerApp.ip=127.0.0.1",

@@ -1,4 +1,4 @@
-"""ipykernel 6 beside the one that is installed: ``python -m tests.ipython.older`` puts it into the environment's folder.
+"""ipykernel 6 beside the one that is here: ``python -m tests.ipython.older`` puts it into the environment's folder.
 
 It is no part of the environment: a kernel that is to have it is started with the folder first on its path.
 """
