@@ -182,6 +182,23 @@ describe('the graph', () => {
     expect(fireEvent.keyDown(view, { key: 'q' })).toBe(true);
   });
 
+  it('shows everything, however small, once it was asked to', () => {
+    const chain = (count: number) =>
+      someTree(
+        Array.from({ length: count }, (_, at) =>
+          treeRow(`s${at}`, { upstream: at > 0 ? [`s${at - 1}`] : [] })
+        )
+      );
+    const { graph, scene } = drawn(chain(40));
+    const scale = () => Number(/scale\((.*)\)/.exec(scene.style.transform)![1]);
+    const legible = scale();
+    fireEvent.click(graph.element.querySelector('[data-tool="fit"]')!);
+    const whole = scale();
+    expect(whole).toBeLessThan(legible);
+    graph.update({ tree: chain(50), selected: null, now: NOW });
+    expect(scale()).toBeLessThan(whole);
+  });
+
   it('opens and closes boxes and groups', () => {
     const tree = someTree([
       flow('train'),

@@ -193,14 +193,15 @@ class Graph implements TabDrawing<TabView> {
     this.element.style.setProperty('--wf-graph-height', `${Math.round(wanted)}px`);
     if (!this.camera.chosen) {
       const [first] = layout.rects.values();
-      this.camera.fit(layout, LEGIBLE, first);
+      this.camera.fit(layout, this.whole ? undefined : LEGIBLE, first);
     }
   }
 
   private fit(): void {
     if (this.layout !== null) {
       this.camera.chosen = false;
-      this.camera.fit(this.layout);
+      this.whole = true;
+      this.showAll();
     }
   }
 
@@ -351,6 +352,8 @@ class Graph implements TabDrawing<TabView> {
   private direction: Direction | null = null;
   private version = '';
   private choice = 0;
+  /** Whether somebody has asked for all of it, however small. */
+  private whole = false;
   private reachable: string | null = null;
   private pressed: string | null = null;
 }
