@@ -82,6 +82,9 @@ export class VirtualList<T> {
     }
     this.activeIndex = Math.min(Math.max(0, index), source.count - 1);
     this.activeKey = source.key(this.activeIndex);
+    if (this.activeIndex < source.count - 1) {
+      this.setFollows(false);
+    }
     this.reveal(this.activeIndex);
     this.paint();
   }
