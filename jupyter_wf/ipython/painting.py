@@ -26,6 +26,7 @@ __all__ = ["LOST_AFTER", "Painter"]
 _log = logging.getLogger(__name__)
 #: Seconds between two paints, and before a run gets a widget: most tasks end sooner and never need one.
 _INTERVAL = 0.1
+_FIRST = 0.2
 #: How many times as long as it has worked the painter rests: it takes less than a twentieth of the processor.
 _RESTS = 25
 #: Seconds of work on entries in one turn; with so many entries waiting there is no limit, so that memory has one.
@@ -213,7 +214,7 @@ class Painter:
             if (view.is_over or is_lost) and not lingers:
                 self._paint_final(view)
                 return
-        if self._screen.has_widgets and now - view.opened_at >= _INTERVAL * 0.9:
+        if self._screen.has_widgets and now - view.opened_at >= _FIRST:
             self._paint_live(view)
 
     def _paint_live(self, view: View) -> None:
