@@ -26,7 +26,7 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.states", ["Completed", "Failed", "Crashed", "Cancelled", "Pending", "Running", "Scheduled"]),
         ("jupyter_wf.futures", ["PrefectFuture", "wait", "as_completed"]),
         ("jupyter_wf.cache_policies", ["DEFAULT", "INPUTS", "TASK_SOURCE", "RUN_ID", "FLOW_PARAMETERS", "NO_CACHE"]),
-        ("jupyter_wf.task_runners", ["ProcessPoolTaskRunner", "ThreadPoolTaskRunner", "TaskRunner"]),
+        ("jupyter_wf.task_runners", ["DaskTaskRunner", "ProcessPoolTaskRunner", "ThreadPoolTaskRunner", "TaskRunner"]),
         ("jupyter_wf.logging", ["get_run_logger", "disable_run_logger", "include_loggers"]),
         ("jupyter_wf.context", ["get_run_context", "tags", "FlowRunContext", "TaskRunContext"]),
         ("jupyter_wf.runtime", ["flow_run", "task_run", "deployment"]),
