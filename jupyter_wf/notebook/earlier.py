@@ -14,6 +14,8 @@ from jupyter_wf.notebook.steps import Step
 __all__ = ["EarlierCells", "EarlierOutputs"]
 
 _PAGE = 1_000
+#: How the view of a run begins, as `ipython.html` makes it.
+_VIEW = "<table class='jupyter-wf-run "
 
 
 class EarlierCells:
@@ -65,8 +67,7 @@ class EarlierOutputs:
                 self._read_next()
             found = _same(cell, self._read[number])
             if found is not None and _is_good(found):
-                outputs: list[dict[str, Any]] = found["outputs"]
-                return outputs or None
+                return [joined for output in found["outputs"] if not _is_view(joined := _joined(output))] or None
             number += 1
         return None
 
@@ -89,3 +90,20 @@ def _is_good(cell: dict[str, Any]) -> bool:
     """Whether the cell was executed, and did not fail."""
     ran = cell["execution_count"] is not None
     return ran and all(output["output_type"] != "error" for output in cell["outputs"])
+
+
+def _joined(output: dict[str, Any]) -> dict[str, Any]:
+    """Return an output with its texts in one piece: on the disk they are lists of lines."""
+    data = output.get("data")
+    if not isinstance(data, dict):
+        return output
+    whole = {
+        kind: "".join(value) if isinstance(value, list) and not kind.endswith("json") else value
+        for kind, value in data.items()
+    }
+    return {**output, "data": whole}
+
+
+def _is_view(output: dict[str, Any]) -> bool:
+    """Whether an output is the view of a task's run: the attempt that restores the task shows one of its own."""
+    return _VIEW in str(output.get("data", {}).get("text/html", ""))

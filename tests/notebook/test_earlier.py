@@ -53,3 +53,13 @@ def test_cells_without_ids_are_known_by_their_source(tmp_path: Path) -> None:
     path = saved(tmp_path / "n.ipynb", *cells, minor=4)
     outputs = EarlierOutputs([cells[1], {**cells[0], "source": "changed"}], [path])
     assert [texts(outputs(index)) for index in range(2)] == [["b"], None]
+
+
+def test_views_of_runs_stay_away_and_lines_are_joined(tmp_path: Path) -> None:
+    shown = cell("a", "kept")
+    for html in (["<table class='jupyter-wf-run x'>", "</table>"], ["<b>", "mine</b>"]):
+        data = {"text/html": html, "application/json": ["a", "b"]}
+        shown["outputs"].append({"output_type": "display_data", "data": data, "metadata": {}})
+    outputs = EarlierOutputs([cell("a")], [saved(tmp_path / "n.ipynb", shown)])(0)
+    assert outputs is not None and [output.get("text") for output in outputs] == ["kept", None]
+    assert outputs[1]["data"] == {"text/html": "<b>mine</b>", "application/json": ["a", "b"]}
