@@ -98,14 +98,14 @@ describe('the tabs', () => {
     expect(one('.wf-Graph')).toBeNull();
     tab('logs').click();
     expect(all('.wf-Log')).toHaveLength(4);
-    const before = one('.wf-Tasks').innerHTML;
+    const before = one('.wf-Tasks').textContent;
     const done = aChild('clean', root, {}, 'COMPLETED');
     model.take(aTree({ seq: 2, reset: false, run: root, changed: [changedJSON(1, done)] }));
     screen.invalidate();
     frame();
-    expect(one('.wf-Tasks').innerHTML).toBe(before);
+    expect(one('.wf-Tasks').textContent).toBe(before);
     tab('tasks').click();
-    expect(one('.wf-Tasks').innerHTML).not.toBe(before);
+    expect(one('.wf-Tasks').textContent).not.toBe(before);
     tab('graph').click();
     expect(one('.wf-Graph')).not.toBeNull();
   });
