@@ -268,9 +268,9 @@ class Painter:
             self.lock.notify_all()
 
     def static(self, view: View) -> Bundle:
-        """Return the static forms of an open view."""
+        """Return the static forms of an open view: they stand in for the widget where there is none."""
         with self.work:
-            picture = view.picture(compact=self.mode == "compact")
+            picture = view.picture(compact=self.mode == "compact", brief=True)
             return {"text/html": view_html(picture), "text/plain": view_text(picture)}
 
     def settle(self, views: Sequence[View], timeout: float = LOST_AFTER) -> None:

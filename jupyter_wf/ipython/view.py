@@ -106,10 +106,12 @@ class View:
         if self.tree is not None:
             self.tree.feed((state_of(self.live),))
 
-    def picture(self, *, can_retry: bool = False, compact: bool = False) -> RunViewJSON:
+    def picture(self, *, can_retry: bool = False, compact: bool = False, brief: bool = False) -> RunViewJSON:
         """Return what the static forms show."""
         assert self.tree is not None
-        return picture(self.tree, now=time.time(), can_retry=can_retry, earlier=self.earlier, compact=compact)
+        return picture(
+            self.tree, now=time.time(), can_retry=can_retry, earlier=self.earlier, compact=compact, brief=brief
+        )
 
     def paint_live(self, screen: Screen, mode: str, whole: Callable[[], TreeJSON | None]) -> Bundle | None:
         """Send what is new to the widget; return what shows it where it was made just now."""

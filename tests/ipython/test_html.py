@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_wf.core.events import LogWritten, RunCreated, RunPatched, StateChanged
 from jupyter_wf.core.tree import RunTree
-from jupyter_wf.ipython.html import RunTable, duration, marker, view_html, view_text
+from jupyter_wf.ipython.html import RunTable, duration, mark_stale, marker, view_html, view_text
 from jupyter_wf.ipython.snapshot import MOST_ROWS, picture
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=y>\x1b[31m\x00\u202eevil\nnext"
@@ -195,3 +195,107 @@ def test_a_table_of_runs(hostile: RunTree) -> None:
     assert page.tags == {"table", "tr", "td", "th"}
     assert "root" in repr(table)
     assert (repr(RunTable([])), RunTable([])._repr_html_()) == ("no runs", "<p>No runs.</p>")
+
+
+def calls(tree: RunTree, task: str, count: int, parent: str = "root", type_: str = "COMPLETED") -> list[str]:
+    ids = [f"{task}-{number}" for number in range(count)]
+    for number, run_id in enumerate(ids):
+        tree.feed([created(run_id, parent, task_name=task), state(run_id, "RUNNING", 2.0 + number)])
+        tree.feed([state(run_id, type_, 3.0 + number, error=error("ValueError", "no") if type_ == "FAILED" else None)])
+    return ids
+
+
+def test_of_many_calls_of_a_task_one_row_is_left_and_those_that_failed(tree: RunTree) -> None:
+    calls(tree, "load", 3)
+    calls(tree, "clean", 10_000)
+    tree.feed([state(f"clean-{n}", "FAILED", 20.0, error=error("ValueError", f"no {n}")) for n in (5, 7)])
+    view = picture(tree, now=99_999.0)
+    assert [row["name"] for row in view["tasks"]] == ["load-0", "load-1", "load-2", "clean", "clean-5", "clean-7"]
+    group = view["tasks"][3]
+    assert (group["members"], group["state"]["type"], view["more"]) == (10_000, "FAILED", 0)
+    assert (group["started_at"], group["ended_at"]) == ("1970-01-01T00:00:02.000000Z", "1970-01-01T02:46:42.000000Z")
+    lines = view_text(view).split("\n")
+    assert lines[4] == "  ✗ clean × 10,000 · 2 failed, 9,998 completed  2 h 46 min"
+    assert lines[5].endswith("ValueError: no 5")
+    assert "clean × 10,000 · 2 failed, 9,998 completed</td>" in view_html(view)
+
+
+def test_few_calls_keep_their_rows(tree: RunTree) -> None:
+    calls(tree, "clean", 20)
+    assert len(picture(tree, now=30.0)["tasks"]) == 20
+    calls(tree, "other", 11)
+    assert [row["members"] for row in picture(tree, now=30.0)["tasks"]] == [20, 11]
+
+
+def test_a_group_has_the_name_of_its_state_where_all_have_it(tree: RunTree) -> None:
+    for number in range(40):
+        tree.feed([created(f"c{number}", task_name="c"), state(f"c{number}", "COMPLETED", 3.0, name="Cached")])
+    (row,) = picture(tree, now=4.0)["tasks"]
+    assert row["state"]["name"] == "Cached"
+    tree.feed([created("c40", task_name="c")])
+    (row,) = picture(tree, now=4.0)["tasks"]
+    assert (row["state"]["name"], row["ended_at"], row["progress"] and row["progress"]["done"]) == ("Pending", None, 40)
+
+
+def test_many_failures_of_one_task_are_ten_rows(tree: RunTree) -> None:
+    calls(tree, "load", 100, type_="FAILED")
+    view = picture(tree, now=200.0)
+    assert (len(view["tasks"]), view["more"]) == (11, 0)
+
+
+def test_a_mapped_cell_is_one_row(tree: RunTree) -> None:
+    tree.feed([created("cell", expected=5), state("cell", "RUNNING", 2.0), created("plain")])
+    calls(tree, "item", 3, "cell")
+    calls(tree, "wrong", 1, "cell", "FAILED")
+    view = picture(tree, now=9.0)
+    assert [row["name"] for row in view["tasks"]] == ["cell", "plain"]
+    assert "▶ cell 4 of 5, 1 failed" in view_text(view)
+    assert "cell 4 of 5, 1 failed</td>" in view_html(view)
+
+
+def test_the_calls_of_a_mapped_cell_are_one_row_of_its_own_view() -> None:
+    tree = RunTree(created("root", None, name="clean"))
+    calls(tree, "item", 5)
+    assert [row["members"] for row in picture(tree, now=9.0)["tasks"]] == [5]
+
+
+def test_beyond_two_hundred_rows_groups_stay(tree: RunTree) -> None:
+    calls(tree, "load", 50)
+    for number in range(400):
+        tree.feed([created(f"t{number}"), state(f"t{number}", "COMPLETED")])
+    view = picture(tree, now=60.0)
+    assert (len(view["tasks"]), view["tasks"][0]["members"], view["more"]) == (MOST_ROWS, 50, 201)
+
+
+def test_runs_without_a_place_are_counted() -> None:
+    tree = RunTree(created("root", None, kind="flow"), most_rows=10)
+    for number in range(25):
+        tree.feed([created(f"t{number}")])
+    assert picture(tree, now=2.0)["more"] == 15
+
+
+def test_a_compact_form_is_closed_as_it_should_be_and_safe(hostile: RunTree) -> None:
+    hostile.mark_stale("root", HOSTILE)
+    view = picture(hostile, now=3.0, compact=True, earlier={"total": 1, "counts": {HOSTILE: 1}})
+    page = Page()
+    page.feed(view_html(view))
+    assert page.open == []
+    assert page.tags == {"table", "tr", "td", "th", "b", "span", "details", "summary"}
+    assert page.attributes <= {"style", "class", "colspan"}
+
+
+def test_marking_a_form_is_as_if_it_had_said_so(tree: RunTree) -> None:
+    tree.feed([created("a"), state("a", "COMPLETED")])
+    plain = picture(tree, now=3.0)
+    tree.mark_stale("root", HOSTILE)
+    marked = picture(tree, now=3.0)
+    assert mark_stale(view_html(plain), view_text(plain), HOSTILE) == (view_html(marked), view_text(marked))
+    assert mark_stale("<table></table>", "text", None) == ("<table></table>", "text")
+
+
+def test_a_brief_picture_only_counts_many_rows(tree: RunTree) -> None:
+    calls(tree, "load", 150)
+    assert len(picture(tree, now=9.0, brief=True)["tasks"]) == 1
+    calls(tree, "clean", 150)
+    view = picture(tree, now=9.0, brief=True)
+    assert (view["tasks"], view["more"], view["progress"]["done"]) == ([], 300, 300)
