@@ -48,7 +48,7 @@ class Session:
         self.runtime = _kernel_runtime()
         self.transformer = CellTransformer(shell)
         self._screen = KernelScreen(shell, self.ask) if hasattr(shell, "kernel") else TerminalScreen()
-        self.board = Board(self._screen)
+        self.board = Board(self._screen, self._left_by)
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
         self._deafness = Deafness()
         self.failures = Failures(self.runtime)

@@ -7,11 +7,10 @@ from typing import NamedTuple, TypedDict
 
 from jupyter_wf.core.codec import ProgressJSON, RunErrorJSON, RunJSON, StateJSON, iso
 from jupyter_wf.core.tree import RunTree
-from jupyter_wf.core.tree_entries import stored_entries
 from jupyter_wf.core.tree_facts import NOT_READY
 from jupyter_wf.core.tree_json import EarlierJSON
 
-__all__ = ["MOST_ROWS", "Row", "RunViewJSON", "picture", "stored_entries"]
+__all__ = ["MOST_ROWS", "Row", "RunViewJSON", "picture"]
 
 #: How many rows a view shows.
 MOST_ROWS = 200
