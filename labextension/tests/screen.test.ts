@@ -350,7 +350,7 @@ describe('the details', () => {
     one('.wf-Task[data-key=load]').click();
     frame();
     expect(texts('.wf-Details .wf-Fact')).toEqual(
-      expect.arrayContaining(['ran1.0 s', 'Attempt2/3', 'Runload'])
+      expect.arrayContaining(['Ran1.0 s', 'Attempt2/3', 'Runload'])
     );
   });
 

@@ -16,7 +16,7 @@ export interface DetailsView {
   now: number;
 }
 
-const WORDS: Record<Span['kind'], string> = { wait: 'waited', run: 'ran', pause: 'was paused' };
+const WORDS: Record<Span['kind'], string> = { wait: 'Waited', run: 'Ran', pause: 'Paused' };
 
 /**
  * What is known of the run that is chosen: state and message, times, attempts, error with traceback, parameters.
@@ -82,8 +82,9 @@ export function drawDetails(
       badge.update({ ...row.state, at: '' });
       setText(name, plain(row.name));
       name.title = `${plain(row.name)}\n${row.id}`;
-      message.hidden = !row.state.message && row.stale === null;
-      setText(message, messageOf(row));
+      const said = messageOf(row);
+      message.hidden = said === '';
+      setText(message, said);
       error.hidden = row.error === null;
       setText(error, row.error === null ? '' : errorLine(row.error));
       traceback.update(row.error?.traceback ? row.error : null);
@@ -104,9 +105,11 @@ export function drawDetails(
   };
 }
 
+/** What the state and the staleness have to say; a failure's message is its error, which is shown below. */
 function messageOf(row: TreeRow): string {
+  const message = row.state.message ? plain(row.state.message) : '';
   const parts = [
-    row.state.message ? plain(row.state.message) : '',
+    row.error === null || message !== errorLine(row.error) ? message : '',
     row.stale === null ? '' : `Out of date: ${plain(row.stale)}`
   ];
   return parts.filter(Boolean).join('\n');
@@ -137,7 +140,7 @@ function factsOf(row: TreeRow, now: number): [string, string][] {
   if (attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts })) {
     facts.push(['Attempt', attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts })]);
   }
-  if (row.lastLog) {
+  if (row.lastLog && row.error === null) {
     facts.push(['Last line', lastLine(row.lastLog)]);
   }
   facts.push(['Run', row.id.slice(0, 8)]);

@@ -77,8 +77,11 @@ export function drawTaskRow(): Drawing<TaskRowView> {
         row?.stale ? `${entryTitle(entry)}\nOut of date: ${plain(row.stale)}` : entryTitle(entry)
       );
       setAttribute(name, 'data-stale', String((row?.stale ?? null) !== null));
+      // The first attempt is nothing to be told of.
       const attempts =
-        row === null ? '' : attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts });
+        row === null || row.attempt < 2
+          ? ''
+          : attemptsText({ attempt: row.attempt, max_attempts: row.maxAttempts });
       setText(
         parts,
         [entryProgress(entry), attempts && `↻ ${attempts}`].filter(Boolean).join(' · ')
