@@ -186,8 +186,9 @@ def _folder(root: ContentsRoot, run: Run) -> Path:
     for notebook in (run.source.get("path"), run.source.get("notebook")):
         if isinstance(notebook, str):
             with suppress(OSError, ValueError):
-                folder = Path(os.path.realpath(root.path / notebook, strict=True)).parent
-                if root.contents_path(folder) is not None and os.access(folder, os.W_OK):
+                # The notebook itself may be gone.
+                folder = Path(os.path.realpath(root.path / notebook)).parent
+                if folder.is_dir() and root.contents_path(folder) is not None and os.access(folder, os.W_OK):
                     return folder
     return root.path
 

@@ -59,12 +59,12 @@ class Launched:
     process: subprocess.Popen[bytes]
     executed: Path
     log: Path
-    watcher: threading.Thread
+    ended: threading.Event
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the runner has ended and its end is recorded, at most ``seconds``; return whether that is so."""
-        self.watcher.join(seconds)
-        return not self.watcher.is_alive()
+        # Not for the thread that sets it: Python 3.11 takes a thread for ended when joining it was interrupted.
+        return self.ended.wait(seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +167,10 @@ def set_off(
     except OSError:
         shutil.rmtree(private, ignore_errors=True)
         raise
-    watcher = threading.Thread(
-        target=_watch,
-        args=(store, run.id, process, runner, log, private),
-        name=f"jupyter-wf-runner-{run.id[:8]}",
-        daemon=True,
-    )
-    watcher.start()
-    return Launched(run=run, process=runner, executed=laid.executed, log=log, watcher=watcher)
+    launched = Launched(run=run, process=runner, executed=laid.executed, log=log, ended=threading.Event())
+    name = f"jupyter-wf-runner-{run.id[:8]}"
+    threading.Thread(target=_watch, args=(store, process, launched, private), name=name, daemon=True).start()
+    return launched
 
 
 def lay_out(
@@ -259,21 +255,21 @@ def _record(
     return store.get_run(run_id)
 
 
-def _watch(
-    store: Store, run_id: str, process: ProcessInfo, runner: subprocess.Popen[bytes], log: Path, private: Path
-) -> None:
+def _watch(store: Store, process: ProcessInfo, launched: Launched, private: Path) -> None:
     """Wait for the runner's end; see to it that neither its run stays open then nor its folder is left behind."""
-    code = runner.wait()
+    code, run_id = launched.process.wait(), launched.run.id
     shutil.rmtree(private, ignore_errors=True)
     try:
         if not store.get_run(run_id).state.is_closed():
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            said = last_words(log)
-            told = f"it said:\n{said}" if said else f"its log {log} is empty"
+            said = last_words(launched.log)
+            told = f"it said:\n{said}" if said else f"its log {launched.log} is empty"
             _crash(store, run_id, process, f"the runner ended before it took the run ({how}); {told}")
         store.reap(time.time())
     except (JupyterWfError, RuntimeError) as error:
         _log.warning("the end of the runner of run %s could not be recorded: %s", run_id, error)
+    finally:
+        launched.ended.set()
 
 
 def _crash(store: Store, run_id: str, process: ProcessInfo, message: str) -> None:
