@@ -20,11 +20,11 @@ LAYERS: Mapping[str, int] = {
     "executors": 2,
     "notebook": 3,
     "services": 4,
+    # What users import of it is called in kernels, and starts runners.
+    "notebooks": 4,
     "server": 5,
     "ipython": 5,
     "cli": 5,
-    # It starts runners, as the command line and the server do.
-    "notebooks": 5,
     "testing": 5,
     "pytest_plugin": 5,
     # The package's own face: it hands out names lazily and has the hooks that Jupyter calls.
@@ -35,6 +35,7 @@ PUBLIC = 3
 #: Inside one layer these may import those, and nothing else.
 SIDEWAYS: Mapping[str, tuple[str, ...]] = {
     "engine": ("jupyter_wf.executors.base", "jupyter_wf.executors.registry"),
+    "notebooks": ("jupyter_wf.services.notebook_calls",),
     "pytest_plugin": ("jupyter_wf.testing",),
 }
 
