@@ -100,6 +100,10 @@ def _pandas(value: Any) -> Parts | None:
 
 def _column(pandas: Any, array: Any) -> Iterator[Any]:
     numpy, kinds = sys.modules["numpy"], pandas.arrays
+    plain = getattr(array.dtype, "numpy_dtype", None)
+    if plain is not None and not plain.isnative:
+        # Pickles of an index do not keep the order of bytes.
+        array = kinds.NumpyExtensionArray(array.to_numpy().astype(plain.newbyteorder("=")))
     yield str(array.dtype)
     yield len(array)
     if isinstance(array.dtype, pandas.StringDtype):

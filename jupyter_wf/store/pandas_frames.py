@@ -22,6 +22,9 @@ def to_table(pandas: Any, arrow: Any, value: Any) -> Any:
     """Return a DataFrame or Series as a table, None where it would not come back as it is."""
     if type(value) not in (pandas.DataFrame, pandas.Series) or value.attrs or not value.flags.allows_duplicate_labels:
         return None
+    if not len(value):
+        # A file without rows does not hold the categories that there are.
+        return None
     is_frame = type(value) is pandas.DataFrame
     columns = [value.iloc[:, i].array for i in range(value.shape[1])] if is_frame else [value.array]
     told: dict[str, Any] = {}

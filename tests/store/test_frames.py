@@ -69,7 +69,7 @@ def columns(draw: Any, count: int) -> Any:
     """Draw a column of a kind that pandas has, with ``count`` rows."""
     kind = draw(st.sampled_from(("numpy", "time", "zone", "texts", "masked", "category", "objects", "arrow", "period")))
     if kind == "numpy":
-        return draw(bits(count, draw(st.sampled_from(TYPES))))
+        return draw(bits(count, draw(st.sampled_from([kind for kind in TYPES if not kind.startswith(">")]))))
     if kind in ("time", "zone"):
         moments = numpy.array(draw(st.lists(MOMENTS, min_size=count, max_size=count)), dtype="i8")
         unit = draw(st.sampled_from(UNITS))
@@ -137,6 +137,7 @@ def check_frame(one: Any, other: Any) -> None:
     assert type(one) is type(other)
     assert one.attrs == other.attrs
     assert one.flags == other.flags
+    assert fingerprint(one) == fingerprint(other)
     assert_equal = pandas.testing.assert_series_equal
     if isinstance(one, pandas.DataFrame):
         assert_equal = pandas.testing.assert_frame_equal
@@ -145,7 +146,6 @@ def check_frame(one: Any, other: Any) -> None:
     assert_equal(one, other, check_exact=True, check_freq=True)
     assert type(one.index) is type(other.index)
     assert getattr(one.index, "freq", None) == getattr(other.index, "freq", None)
-    assert fingerprint(one) == fingerprint(other)
 
 
 @given(frame=pandas_frames(), data=st.data())
@@ -261,6 +261,7 @@ COMMON = pandas.DataFrame(
         (COMMON.set_index("day"), "arrow/pandas"),
         (COMMON.set_index("name"), "arrow/pandas"),
         (COMMON["x"], "arrow/pandas"),
+        (COMMON[:0], "pickle"),
         (polars.DataFrame({"n": [1, None], "name": ["a", None]}), "arrow/polars"),
         (pyarrow.table({"n": [1, None], "name": ["a", None]}), "arrow/pyarrow"),
         (COMMON.assign(parts=[[1], (2,), {3}]), "pickle"),
@@ -305,6 +306,16 @@ def test_what_pandas_alone_knows_of_a_frame_is_kept(blobs: Blobs) -> None:
     strict = pandas.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False)
     for frame in (noted, strict, noted["a"], strict["a"]):
         check_frame(frame, blobs.load(blobs.keep(frame)))
+
+
+def test_numbers_in_the_other_order_of_bytes(blobs: Blobs) -> None:
+    other = pandas.Series([1, 2], dtype=">i4", index=pandas.Index([3.5, 4.5], dtype=">f8"))
+    for value in (other, other.to_frame("a"), other.index, other.iloc[::2]):
+        # Pickles of pandas do not always keep the order, but the numbers.
+        back = blobs.load(blobs.keep(value))
+        assert type(back) is type(value)
+        assert back.equals(value)
+        assert fingerprint(back) == fingerprint(value)
 
 
 def test_a_frame_that_came_back_can_be_changed(blobs: Blobs) -> None:
