@@ -24,7 +24,7 @@ def test_run_from_the_toolbar_ends_in_a_notification_that_opens_the_run(screen: 
     items = screen.lab.get("jupyter_wf/api/runs?flow=toolbar&roots=1")["items"]
     assert [run["state"]["type"] for run in items] == ["COMPLETED"]
     page = screen.run_page(items[0]["id"])
-    expect(page.locator(".jp-WfTaskRow").filter(has_text="add")).to_have_attribute("data-state", "COMPLETED")
+    expect(page.locator(".wf-Task").filter(has_text="add")).to_have_attribute("data-state", "COMPLETED")
     page.get_by_role("button", name="Open executed notebook").click()
     expect(screen.page.locator(".jp-NotebookPanel").last).to_contain_text("total 42")
 

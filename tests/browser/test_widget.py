@@ -37,9 +37,9 @@ def test_view_follows_a_task_through_its_retry(screen: Screen) -> None:
     )
     expect(view).to_have_attribute("data-state", "RUNNING")
     expect(view).to_contain_text("2/2")
-    expect(view.locator(".wf-RunView-log")).to_have_text("try 2")
+    expect(view.locator(".wf-Log-text").filter(has_text="try 2")).to_be_visible()
     expect(screen.page.locator(".jp-RenderedText").filter(has_text="try 2")).to_be_visible()
-    elapsed = view.locator(".wf-RunView-elapsed")
+    elapsed = view.locator(".wf-Head-elapsed")
     before = elapsed.inner_text()
     expect(elapsed).not_to_have_text(before)
     for theme in ("light", "dark"):
@@ -100,9 +100,12 @@ def test_tasks_of_a_flow_are_rows(screen: Screen) -> None:
         "@flow\ndef squares(upto):\n    futures = [square.submit(n) for n in range(upto)]\n    hold()\n"
         "    return sum(future.result() for future in futures)\n\nsquares(5)",
     )
-    expect(view.locator(".wf-TaskRow[data-state=COMPLETED]")).to_have_count(5)
-    expect(view.locator(".wf-TaskRow[data-state=RUNNING]")).to_contain_text("hold")
-    expect(view.locator(".wf-TaskRow").filter(has_text="squaring 3")).to_be_visible()
+    group = view.locator(".wf-Task").filter(has_text="square × 5")
+    expect(group).to_contain_text("5 of 5")
+    expect(view.locator(".wf-Task[data-state=RUNNING]")).to_contain_text("hold")
+    group.click()
+    expect(view.locator(".wf-Task[data-run-id][data-state=COMPLETED]")).to_have_count(5)
+    expect(view.locator(".wf-Task").filter(has_text="squaring 3")).to_be_visible()
     for theme in ("light", "dark"):
         screen.theme(theme)
         screen.shot(f"widget-flow-{theme}")
@@ -125,7 +128,7 @@ def test_text_of_a_run_is_text(screen: Screen) -> None:
         + WAIT.format(gate="evil-go").replace("\n", "\n    ")
         + "\nloud()",
     )
-    expect(view.locator(".wf-TaskRow[data-state=FAILED]")).to_contain_text("onerror")
+    expect(view.locator(".wf-Task[data-state=FAILED]")).to_contain_text("onerror")
     assert screen.page.locator(".jp-OutputArea img").count() == 0
     (screen.lab.root / "evil-go").touch()
     expect(left_behind(screen)).to_contain_text("onerror")
