@@ -7,9 +7,10 @@ leave out changes that the next one brings: at most `MOST_CHANGES` runs and `MOS
 a ``seq`` asks for the whole tree. One that is not newer than what is there is to be ignored.
 
 **Indices.** Runs are numbered from 0 in the order in which they were made; ``made`` comes in that order without gaps,
-parents first. The root is -1: it is never in ``made``, its row comes in ``changed`` of each message whose ``run`` has
-changed. Each run of ``made`` has its row in ``changed`` of the same message. ``more`` runs below the root are only
-counted, because a tree has at most `MOST_ROWS` rows and some; ``progress`` counts them too.
+parents first; one with an index that is known is that run with another name. The root is -1: it is never in ``made``,
+its row comes in ``changed`` where it has changed. A run that is made has its row in ``changed`` of the same message.
+``more`` runs below the root are only counted, because a tree has at most `MOST_ROWS` rows and some; ``progress`` counts
+them too.
 
 **Times** within rows and lines are ms since the epoch. A row's spans are flat, four values for each: ``"wait"``,
 ``"run"`` or ``"pause"``, the attempt, from, to (null while it goes on).

@@ -1,6 +1,6 @@
 """The painting of views: from what is committed to what is shown, without slowing down what is shown.
 
-The journal's thread only hands its batches over. A thread of our own works them off and paints, and rests twenty-five
+The journal's thread only hands its batches over. A thread of our own works them off and paints, and rests thirty-five
 times as long as it worked; what has gathered when a run ends is worked off then, in a go, by who waits for the end.
 """
 
@@ -27,8 +27,9 @@ _log = logging.getLogger(__name__)
 #: Seconds between two paints, and before a run gets a widget: most tasks end sooner and never need one.
 _INTERVAL = 0.1
 _FIRST = 0.2
-#: How many times as long as it has worked the painter rests: it takes less than a twentieth of the processor.
-_RESTS = 25
+#: How many times as long as it has worked the painter rests: with what is sent for it, it stays below a twentieth of
+#: the processor.
+_RESTS = 35
 #: Seconds of work on entries in one turn; with so many entries waiting there is no limit, so that memory has one.
 _TURN = 0.01
 _MOST_WAITING = 200_000

@@ -21,6 +21,7 @@ from typing import Any
 
 import zmq
 
+from tests.ipython import kernels
 from tests.ipython.kernels import Kernel, running_kernel
 
 SETUP = """
@@ -129,6 +130,8 @@ def compare(kernel: Kernel, work: str, flow: str, n: int, repeats: int) -> None:
 
 def main(sizes: list[int]) -> None:
     """Print the table."""
+    # A test's patience is too short for 10,000 tasks that work on a busy machine.
+    kernels.PATIENCE = 600.0
     with tempfile.TemporaryDirectory() as folder, running_kernel(Path(folder) / "home") as kernel:
         kernel.ok(SETUP)
         if kernel.ok("run_view.is_built()").value != "True":
