@@ -36,6 +36,7 @@ from jupyter_wf.store.sqlite import open_store
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Run, RunKind
     from jupyter_wf.core.processes import ProcessInfo
+    from jupyter_wf.engine.pools import Pools
     from jupyter_wf.executors.base import Executor
 
 __all__ = ["Runtime", "current_runtime", "load_settings", "set_runtime"]
@@ -69,8 +70,7 @@ class Runtime:
         self.roots, self.failures = Listeners("start"), Listeners("failure")
         self.rerun: Callable[[LiveRun], Any] = _rerun_in_thread
         self._exit = ExitStack()
-        self._executor: Executor | None = None
-        self._executors: dict[str, Executor] = {}
+        self._pools: Pools | None = None
         self._portal: Any = None
         self._loops: Any = None
         self._blobs: Blobs | None = None
@@ -111,33 +111,18 @@ class Runtime:
     @property
     def executor(self) -> Executor:
         """The pool that submitted tasks share, unless their flow has its own."""
-        if self._executor is None:
-            with self._lock:
-                if self._executor is None:
-                    # Only those who submit tasks pay for the import.
-                    from jupyter_wf.executors.registry import make_executor
+        return self.pools.named("thread")
 
-                    executor = make_executor("thread", self.settings.threads)
-                    executor.start(self._exit)
-                    self._executor = executor
-        return self._executor
-
-    def executor_named(self, name: str) -> Executor:
-        """Return the process's executor of a kind (``thread``, ``process``, …), started when it is first asked for.
-
-        Raises `ValueError` for a name that nobody has registered.
-        """
-        if name == "thread":
-            return self.executor
+    @property
+    def pools(self) -> Pools:
+        """The executors of the process, by name."""
         with self._lock:
-            if name not in self._executors:
-                # See `executor`.
-                from jupyter_wf.executors.registry import make_executor
+            if self._pools is None:
+                # Only those who submit tasks pay for the import.
+                from jupyter_wf.engine.pools import Pools
 
-                executor = make_executor(name, os.cpu_count() or 1)
-                executor.start(self._exit)
-                self._executors[name] = executor
-            return self._executors[name]
+                self._pools = Pools(self._exit, self.settings.threads)
+            return self._pools
 
     @property
     def portal(self) -> Any:

@@ -69,7 +69,7 @@ class TaskCells:
         self.shell = shell
         self.runtime = runtime
         self.board = board
-        self.ledger = Ledger()
+        self.ledger = Ledger(shell.user_ns)
         self.background = Background(board)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
@@ -249,7 +249,7 @@ class TaskCells:
 
     def _executor(self, task: TaskCell) -> Executor | None:
         name = task.options.executor
-        return None if name is None else self.runtime.executor_named(name)
+        return None if name is None else self.runtime.pools.named(name)
 
     def start(self, call: CellCall) -> None:
         """Begin a call in the background."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jupyter_wf.core.states import State
 from jupyter_wf.notebook.celltask import code_of_body
 from jupyter_wf.notebook.dataflow import CellInput, Dataflow, TaskCell, read_dataflow
+from jupyter_wf.notebook.seen import Seen, see
 
 __all__ = ["Ledger", "Record", "TaskStatus"]
 
@@ -20,13 +22,15 @@ class Record:
     """The last run of a task cell in this kernel.
 
     ``code`` is the fingerprint of the body that ran. ``turn`` counts the runs of the kernel that have left something;
-    ``saw`` are the turns of the tasks before it, by name, when it began. ``state`` is None while it goes on.
+    ``saw`` are the turns of the tasks before it, by name, when it began, and ``read`` what it found under the names
+    that no task makes. ``state`` is None while it goes on.
     """
 
     run_id: str
     code: str
     turn: int
     saw: dict[str, int]
+    read: dict[str, Seen]
     state: State | None = None
 
     @property
@@ -46,9 +50,13 @@ class TaskStatus:
 
 
 class Ledger:
-    """Keeps the book. Not thread-safe: the kernel's main thread writes; `end` may be called from any thread."""
+    """Keeps the book of the notebook whose names are in ``namespace``.
 
-    def __init__(self) -> None:
+    Not thread-safe: the kernel's main thread writes; `begin` and `end` may be called from any thread.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
         self._saved: tuple[CellInput, ...] = ()
         self._executed: dict[str, CellInput] = {}
         self._dataflow: Dataflow | None = None
@@ -127,7 +135,14 @@ class Ledger:
         """Note that a task's run begins."""
         saw = {name: self._records[name].turn for name in self.dataflow.upstream(task.name) if name in self._records}
         turn = self._records[task.name].turn if task.name in self._records else 0
-        self._records[task.name] = Record(run_id=run_id, code=code_of_body(task.body), turn=turn, saw=saw)
+        read = see({name: self._namespace[name] for name in self._others(task) if name in self._namespace})
+        self._records[task.name] = Record(run_id=run_id, code=code_of_body(task.body), turn=turn, saw=saw, read=read)
+
+    def _others(self, task: TaskCell) -> set[str]:
+        """Return the names that a task reads, that no task before it makes, and that it does not make itself."""
+        carried = self.dataflow.carried
+        made = {name for (_, target), names in carried.items() if target == task.name for name in names}
+        return set(task.reads - task.writes - made)
 
     def end(self, name: str, run_id: str, state: State) -> None:
         """Note how a task's run has ended, if it is the last one."""
@@ -169,6 +184,9 @@ class Ledger:
                 return f"{name!r} was run again"
             if code_of_body(before.body) != theirs.code:
                 return f"the source of {name!r} has changed"
+        for name, seen in record.read.items():
+            if name in self._namespace and not seen.is_now(self._namespace[name]):
+                return f"{name!r} has changed"
         return None
 
     def status(self) -> list[TaskStatus]:

@@ -14,7 +14,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.background -> asyncio": "only those who await pay for asyncio",
     "jupyter_wf.engine.calls -> jupyter_wf.engine.pausing": "only runs that are paused need it",
     "jupyter_wf.engine.runtime -> jupyter_wf.engine.capture": "only those who log to runs need it",
-    "jupyter_wf.engine.runtime -> jupyter_wf.executors.registry": "only submitted tasks need a pool",
+    "jupyter_wf.engine.runtime -> jupyter_wf.engine.pools": "only submitted tasks need a pool",
     "jupyter_wf.engine.serving -> jupyter_wf.engine.asynchronous": "only async background tasks need it",
     "jupyter_wf.engine.calls -> jupyter_wf.engine.resuming": "only later attempts of flows restore anything",
     "jupyter_wf.engine.calls -> jupyter_wf.engine.validation": "only flows with annotated parameters need it",

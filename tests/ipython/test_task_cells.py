@@ -257,6 +257,23 @@ def test_running_a_task_again_makes_what_comes_after_stale(ip: Shell) -> None:
     assert notes == {"load": "", **dict.fromkeys(("left", "right", "join"), "stale: 'load' was run again")}
 
 
+def test_a_task_is_stale_when_a_plain_name_that_it_reads_is_another(ip: Shell) -> None:
+    ip.ok("import math\nn, frame, days = 3, object(), ['mon']\ndef scale(x):\n    return x * 2")
+    ip.ok("%%task load\nvalue = scale(n) + len(days) + math.floor(1.5)\nkept = frame")
+    ip.ok("%%task next\nresult = value")
+    # The same again: nothing has changed.
+    ip.ok("import math\nn, days = 3, ['mon']\ndef scale(x):\n    return x * 2")
+    assert _status(ip)["load"][1] == ""
+    for change, name in (("n = 4", "n"), ("days = ['tue']", "days"), ("frame = object()", "frame")):
+        ip.ok(change)
+        assert _status(ip)["load"][1] == f"stale: '{name}' has changed"
+        assert [row[0].text for row in ip.ok("%wf run --dry-run").rows] == ["load", "next"]
+        ip.ok("%wf run")
+        assert _status(ip)["load"][1] == ""
+    ip.ok("def scale(x):\n    return x * 3")
+    assert _status(ip)["load"][1] == "stale: 'scale' has changed"
+
+
 def test_run_brings_up_to_date_in_order(ip: Shell) -> None:
     _pipeline(ip)
     ip.ok("n = 5\norder.clear()")
