@@ -146,3 +146,27 @@ def test_a_failed_run_shows_its_error_as_text(screen: Screen) -> None:
     assert page.locator("img").count() == 0
     assert "owned" not in screen.page.title()
     screen.shot("run-page-failed-light")
+
+
+def test_a_failed_notebook_is_resumed_from_its_page(screen: Screen) -> None:
+    write_notebook(
+        screen.lab.root / "resumed.ipynb",
+        "%load_ext jupyter_wf\nfrom pathlib import Path",
+        "%%task gather\nrows = [1, 2, 3]",
+        "%%task total\nif not Path('page-mended').exists():\n    raise RuntimeError('not yet')\nprint(sum(rows))",
+    )
+    with screen.lab.wf("run", "resumed.ipynb") as command:
+        command.communicate(timeout=60)
+        assert command.returncode == 1
+    run_id = newest_run(screen, "resumed")
+    assert run_id is not None
+    screen.open()
+    screen.run("jupyter-wf:open-run", {"id": run_id})
+    page = screen.run_page(run_id)
+    (screen.lab.root / "page-mended").touch()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".wf-Head .wf-Badge").first).to_have_attribute("data-state", "COMPLETED", timeout=60_000)
+    expect(page.locator(".wf-Head-attempts")).to_contain_text("2")
+    expect(page.locator(".wf-Task").filter(has_text="gather")).to_contain_text("Resumed")
+    page.get_by_role("button", name="Open notebook as it was").click()
+    expect(screen.page.locator(".jp-NotebookPanel").last).to_contain_text("%%task total")

@@ -167,5 +167,5 @@ def test_the_page_of_a_run_has_the_same_tabs(screen: Screen) -> None:
     node.click()
     # The tree does not hold parameters: the server is asked for them.
     expect(page.get_by_label("The chosen task").locator(".wf-Parameters-title")).to_contain_text("1 parameter")
-    screen.page.set_viewport_size({"width": 420, "height": 800})
+    screen.page.set_viewport_size({"width": 700, "height": 800})
     screen.shot("run-page-graph-narrow")

@@ -153,25 +153,9 @@ export class TreeModel {
     this.frozen = false;
   }
 
-  private make([
-    index,
-    id,
-    parent,
-    name,
-    kind,
-    taskName,
-    createdAt,
-    most,
-    upstream
-  ]: MadeJSON): void {
-    const known = this.byId.get(id);
-    const facts = { id, name, kind, taskName, createdAt, maxAttempts: most, upstream };
-    const parentId = parent < 0 ? this.run!.id : this.rows[parent].id;
-    const row: TreeRow =
-      known === undefined
-        ? { ...facts, parentId, ...NOTHING_YET }
-        : { ...known, ...facts, parentId };
-    this.put(row, index);
+  private make(made: MadeJSON): void {
+    const parentId = made[2] < 0 ? this.run!.id : this.rows[made[2]].id;
+    this.put(madeRow(made, parentId, this.byId.get(made[1]) ?? NOTHING_YET), made[0]);
   }
 
   private rootRow(message: TreeJSON): TreeRow {
@@ -212,10 +196,18 @@ export class TreeModel {
   private frozen = false;
 }
 
-const NOTHING_YET = {
+const NOTHING_YET: TreeRow = {
+  id: '',
+  parentId: '',
+  name: '',
+  kind: '',
+  taskName: null,
   state: NO_STATE,
   attempt: 1,
+  maxAttempts: 1,
+  createdAt: 0,
   spans: [],
+  upstream: [],
   lastLog: null,
   error: null,
   progress: null,
@@ -239,16 +231,44 @@ export function rootFacts(run: RunJSON): Omit<TreeRow, 'spans' | 'lastLog' | 'pr
   };
 }
 
-function withChange(row: TreeRow, changed: ChangedJSON): TreeRow {
-  const [, type, name, attempt, spans, message, lastLog, error, progress, stale] = changed;
+// Rows are written out, not spread: making 10,000 of them takes a third of the time.
+
+function madeRow(made: MadeJSON, parentId: string, known: TreeRow): TreeRow {
   return {
-    ...row,
-    state: { type, name, message },
-    attempt,
-    spans: readSpans(spans),
-    lastLog,
-    error,
-    progress,
-    stale
+    id: made[1],
+    parentId,
+    name: made[3],
+    kind: made[4],
+    taskName: made[5],
+    state: known.state,
+    attempt: known.attempt,
+    maxAttempts: made[7],
+    createdAt: made[6],
+    spans: known.spans,
+    upstream: made[8],
+    lastLog: known.lastLog,
+    error: known.error,
+    progress: known.progress,
+    stale: known.stale
+  };
+}
+
+function withChange(row: TreeRow, changed: ChangedJSON): TreeRow {
+  return {
+    id: row.id,
+    parentId: row.parentId,
+    name: row.name,
+    kind: row.kind,
+    taskName: row.taskName,
+    state: { type: changed[1], name: changed[2], message: changed[5] },
+    attempt: changed[3],
+    maxAttempts: row.maxAttempts,
+    createdAt: row.createdAt,
+    spans: readSpans(changed[4]),
+    upstream: row.upstream,
+    lastLog: changed[6],
+    error: changed[7],
+    progress: changed[8],
+    stale: changed[9]
   };
 }
