@@ -51,14 +51,15 @@ class _Printing:
             if live is None:
                 self.end(None)
             return
-        if sep is not None and not isinstance(sep, str):
+        if not isinstance(sep, (str, type(None))) or not isinstance(end, (str, type(None))):
             # It says what is wrong.
             self._original(*values, sep=sep, end=end, file=file, **more)
             return
-        # As one text: each value is asked for its text once, and each write may cost a change of threads.
-        text = (" " if sep is None else sep).join([str(value) for value in values])
-        self._original(text, end=end, file=file, **more)
-        text = f"{text}{'' if end is None else end}".rstrip()
+        # As one text: each value is asked for its text once, each write may cost a change of threads, and the line's
+        # end is not to come after another thread's line.
+        text = (" " if sep is None else sep).join([str(value) for value in values]) + ("\n" if end is None else end)
+        self._original(text, end="", file=file, **more)
+        text = text.rstrip()
         if text:
             live.log(logging.INFO, cut(text), "jupyter_wf.print")
 

@@ -504,6 +504,26 @@ def test_prints_are_shown_and_logged_as_print_makes_them(lines: Lines, capsys: p
     assert capsys.readouterr() == ("a 1 None\nb-c!\n\n  kept\n\ncounted\n", "to stderr\n")
 
 
+def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks on other threads write at the same time."""
+
+    class Terminal(io.StringIO):
+        def write(self, text: str, /) -> int:
+            pieces.append(text)
+            return len(text)
+
+    pieces: list[str] = []
+
+    @flow(log_prints=True)
+    def main() -> None:
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        print("a", 1)
+        print("b", end="")
+
+    main()
+    assert [piece for piece in pieces if piece] == ["a 1\n", "b"]
+
+
 def test_only_those_who_ask_have_their_prints_logged(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     @task
     def follows() -> None:
