@@ -100,8 +100,14 @@ def _newest(store: Store, name: str) -> Run | None:
     for roots_only in (True, False):
         for run in _pages(store, RunFilter(text=name, roots_only=roots_only)):
             if name in (run.name, run.task_name, run.flow_name if run.kind == "flow" else None):
-                return run
+                return _whole(store, run) if name != run.name else run
     return None
+
+
+def _whole(store: Store, run: Run) -> Run:
+    """Return the cell with ``--map`` that a run is one item of; the run itself where it is none."""
+    above = store.get_runs([run.parent_id]).get(run.parent_id) if run.parent_id and run.kind == "task" else None
+    return above if above is not None and above.kind == "task" and above.name == run.task_name else run
 
 
 def _find_task(store: Store, run: Run, task: str, address: str, failed: bool) -> Run:

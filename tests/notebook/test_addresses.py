@@ -132,3 +132,30 @@ def test_all_that_is_below(store: Store) -> None:
     assert len(list(below(store, root))) == 7
     inside = find_address(store, "inner")
     assert [run.name for run in below(store, inside)] == ["double-0"]
+
+
+def test_the_name_of_a_mapped_cell_is_not_that_of_its_items() -> None:
+    @task(name="each")
+    def item() -> None:
+        pass
+
+    @task(name="each", task_run_name="each")
+    def whole() -> None:
+        for number in range(2):
+            item.with_options(task_run_name=f"each[{number}]")()
+
+    whole()
+    store = current_runtime().store
+    current_runtime().journal.flush()
+    assert find_last(store, "each").name == "each"
+    assert find_address(store, "each").parent_id is None
+
+    @flow(name="outer")
+    def outer() -> None:
+        whole()
+
+    outer()
+    current_runtime().journal.flush()
+    assert find_address(store, "each").parent_id is None
+    assert find_address(store, "each[1]").name == "each[1]"
+    assert find_address(store, "outer/each").name == "each"
