@@ -10,6 +10,7 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
+from weakref import ref
 
 from jupyter_wf.engine.sources import code_of
 
@@ -21,11 +22,16 @@ _MOST = 100
 
 
 class Seen(NamedTuple):
-    """What was there: the object's identity, and, of what is small and plain, its content."""
+    """What was there: the object's identity, and, of what is small and plain, its content.
+
+    ``held`` keeps an object that is small and plain alive, and refers weakly to another one, where that can be: a new
+    object may be found at the place of one that is gone.
+    """
 
     id: int
     kind: type
     content: Any
+    held: Any
 
     def is_now(self, value: Any) -> bool:
         """Return whether ``value`` is the same object, or has the same content.
@@ -33,13 +39,24 @@ class Seen(NamedTuple):
         What was changed inside an object is not noticed: it is the same object.
         """
         if id(value) == self.id and type(value) is self.kind:
-            return True
+            return not isinstance(self.held, ref) or self.held() is value
         return self.content is not None and type(value) is self.kind and bool(_content(value) == self.content)
 
 
 def see(names: Mapping[str, Any]) -> dict[str, Seen]:
     """Return what is to be remembered of names and their values."""
-    return {name: Seen(id(value), type(value), _content(value)) for name, value in names.items()}
+    return {name: _see(value) for name, value in names.items()}
+
+
+def _see(value: Any) -> Seen:
+    content = _content(value)
+    held = value
+    if content is None:
+        try:
+            held = ref(value)
+        except TypeError:
+            held = None
+    return Seen(id(value), type(value), content, held)
 
 
 def _content(value: Any) -> Any:
