@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_wf.core.errors import JupyterWfError
+from jupyter_wf.core.errors import CellLineError, JupyterWfError, ParameterError
 from jupyter_wf.core.events import Entry
 from jupyter_wf.core.models import RunFilter
 from jupyter_wf.core.tree_entries import stored_entries
@@ -167,12 +169,15 @@ class Session:
         source = self.transformer.read(kind, line, body)
         filename = self._filename(kind, line, body, source.text)
         options = {**options, "name": source.head.name, "source": self._origin()}
+        if kind == "task" and source.head.parameters is None:
+            return self._run_task(source, line, body, filename, silent)
+        with self.showing_user_frames():
+            self.cells.transformer.wait(ast.parse(source.text))
         if source.head.parameters is not None:
             define(self.shell, kind, source, filename, options)
             return None
-        if kind == "task":
-            return self._run_task(source, line, body, filename, silent)
-        work = make_flow(self.shell, source, filename, options)
+        with self.cells.transformer.resting():
+            work = make_flow(self.shell, source, filename, options)
         if work.callee.is_async:
             return self._call_async(work, silent)
         return self._call(work, silent)
@@ -194,16 +199,20 @@ class Session:
         )
         if source.is_async:
             return self._awaiting(cell)
-        with self._showing_user_frames():
+        with self.showing_user_frames():
             return self.cells.run(cell)
 
     async def _awaiting(self, cell: Cell) -> Any:
-        with self._showing_user_frames(), _awake():
-            value = self.cells.run(cell)
-            return await value if asyncio.iscoroutine(value) else value
+        try:
+            with self.showing_user_frames(), _awake():
+                value = self.cells.run(cell)
+                return await value if asyncio.iscoroutine(value) else value
+        except (CellLineError, ParameterError) as error:
+            # What the magic does for a cell that does not await.
+            raise UsageError(str(error)) from None
 
     @contextmanager
-    def _showing_user_frames(self) -> Iterator[None]:
+    def showing_user_frames(self) -> Iterator[None]:
         """Show what the block raises with the user's own frames only."""
         __tracebackhide__ = True
         try:
@@ -221,12 +230,12 @@ class Session:
             raise
 
     def _call(self, work: Flow[[], Any], silent: bool) -> Any:
-        with self._showing_user_frames():
+        with self.showing_user_frames():
             value = work()
             return None if silent else value
 
     async def _call_async(self, work: Flow[[], Any], silent: bool) -> Any:
-        with self._showing_user_frames(), _awake():
+        with self.showing_user_frames(), _awake():
             value = await work()
             return None if silent else value
 
@@ -258,8 +267,9 @@ class Session:
     @property
     def notebook_name(self) -> str:
         """What to call the notebook of this kernel."""
-        path = self._saved()
-        return "notebook" if path is None else path.stem
+        # A runner says how it was named, which need not be an absolute path.
+        path = Path(os.environ.get("JPY_SESSION_NAME") or "")
+        return path.stem if path.suffix == ".ipynb" else "notebook"
 
     def look_at_notebook(self) -> None:
         """Take in what was saved of the notebook since the last look."""

@@ -184,9 +184,16 @@ class Ledger:
                 return f"{name!r} was run again"
             if code_of_body(before.body) != theirs.code:
                 return f"the source of {name!r} has changed"
+            if (changed := self._read_anew(theirs)) is not None:
+                return f"{changed!r}, which {name!r} reads, has changed"
+        changed = self._read_anew(record)
+        return None if changed is None else f"{changed!r} has changed"
+
+    def _read_anew(self, record: Record) -> str | None:
+        """Return a name that no task makes and that is not what a task found there when it ran; None where all are."""
         for name, seen in record.read.items():
             if name in self._namespace and not seen.is_now(self._namespace[name]):
-                return f"{name!r} has changed"
+                return name
         return None
 
     def status(self) -> list[TaskStatus]:

@@ -267,6 +267,7 @@ def test_a_task_is_stale_when_a_plain_name_that_it_reads_is_another(ip: Shell) -
     for change, name in (("n = 4", "n"), ("days = ['tue']", "days"), ("frame = object()", "frame")):
         ip.ok(change)
         assert _status(ip)["load"][1] == f"stale: '{name}' has changed"
+        assert _status(ip)["next"][1] == f"stale: '{name}', which 'load' reads, has changed"
         assert [row[0].text for row in ip.ok("%wf run --dry-run").rows] == ["load", "next"]
         ip.ok("%wf run")
         assert _status(ip)["load"][1] == ""
