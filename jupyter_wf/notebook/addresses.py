@@ -94,11 +94,14 @@ def _find_run(store: Store, text: str) -> Run:
 
 
 def _newest(store: Store, name: str) -> Run | None:
-    """Return the newest run of a name: one that stands alone before one that is part of another."""
+    """Return the newest run of a name: a flow's or notebook's that stands alone before any other."""
     if not name:
         return None
-    for roots_only in (True, False):
-        for run in _pages(store, RunFilter(text=name, roots_only=roots_only)):
+    for alone in (True, False):
+        for run in _pages(store, RunFilter(text=name, roots_only=alone)):
+            if alone and run.kind != "flow":
+                # A task cell that was run by hand may have been run again since, as a part of something.
+                continue
             if name in (run.name, run.task_name, run.flow_name if run.kind == "flow" else None):
                 return _whole(store, run) if name != run.name else run
     return None
