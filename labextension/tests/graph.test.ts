@@ -301,7 +301,7 @@ describe('the scene', () => {
     expect(more.reduce((sum, item) => sum + item.hidden.length, shown.length)).toBe(5000);
     const last = scene.find('job-4999')!;
     const entry = itemEntry(last, grouping)!;
-    expect(entry.name).toBe(`… ${last.hidden.length} more`);
+    expect(entry.name).toBe(`… ${last.hidden.length.toLocaleString('en')} more`);
     expect(entry.summary?.failed).toBe(1);
   });
 

@@ -232,6 +232,18 @@ describe('the graph', () => {
     expect(node('a')).not.toBeNull();
   });
 
+  it('says where to see what it has no room for, and counts only where there is something to count', () => {
+    const { graph } = drawn(
+      someTree(Array.from({ length: 3000 }, (_, at) => treeRow(`t${at}`, { taskName: `t${at}` })))
+    );
+    const more = graph.element.querySelector<HTMLElement>('.wf-Node[data-kind="more"]')!;
+    expect(more.querySelector('.wf-Node-name')!.textContent).toBe('… 2,801 more: see Tasks');
+    expect(label(more)).toContain('2,801 more that the graph has no room for, 2801 completed');
+    expect(more.title).toContain('the tab Tasks lists them');
+    expect(graph.element.querySelectorAll('.wf-Progress')).toHaveLength(1);
+    expect(graph.element.querySelectorAll('*').length).toBeLessThan(2500);
+  });
+
   it('draws 10,000 calls as one node', () => {
     const { scene } = drawn(someTree(calls('load', 10_000)));
     expect(scene.querySelectorAll('.wf-Node')).toHaveLength(1);

@@ -61,6 +61,7 @@ export class VirtualList<T> {
   }
 
   dispose(): void {
+    window.cancelAnimationFrame(this.frame);
     this.observer.disconnect();
   }
 

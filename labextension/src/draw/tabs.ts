@@ -49,11 +49,12 @@ export class Tabs {
     for (const { id, label, panel } of this.tabs) {
       const button = this.buttons.get(id)!;
       const selected = id === open;
-      button.hidden = !shown.includes(id);
+      setAttribute(button, 'hidden', shown.includes(id) ? null : '');
       setText(button, notes[id] ? `${label} ${notes[id]}` : label);
       setAttribute(button, 'aria-selected', String(selected));
       setAttribute(button, 'tabindex', selected ? '0' : '-1');
-      panel.hidden = !selected;
+      // Nothing is done to a panel that stays closed.
+      setAttribute(panel, 'hidden', selected ? null : '');
     }
   }
 

@@ -1,7 +1,8 @@
+import type { ProgressJSON } from '../../api/schema';
 import { drawStateIcon } from '../badge';
 import { describeEntry, entryDuration, isOpen } from '../describe';
 import { type Drawing, make, setAttribute, setText } from '../drawing';
-import { type Entry, entryState, entryTitle } from '../groups';
+import { type Entry, entryState, entryStateText, entryTitle } from '../groups';
 import { drawProgress } from '../progress';
 import { isUsual, stateLabel } from '../states';
 import { plain } from '../text';
@@ -39,15 +40,24 @@ export function drawNode(): NodeDrawing {
   const meta = make('div', 'wf-Node-meta');
   const state = make('span', 'wf-Node-state');
   const duration = make('span', 'wf-Node-duration');
-  const progress = drawProgress();
+  // A dozen elements that most runs have no use for: made where there is something to count.
+  let progress: Drawing<ProgressJSON | null> | null = null;
   element.setAttribute('role', 'treeitem');
   element.tabIndex = -1;
   twisty.setAttribute('aria-hidden', 'true');
-  progress.element.setAttribute('aria-hidden', 'true');
   head.append(icon.element, name, twisty);
   meta.append(state, duration);
-  element.append(head, meta, progress.element);
+  element.append(head, meta);
   let seen: NodeView | null = null;
+
+  const count = (counts: ProgressJSON | null): void => {
+    if (progress === null && counts !== null) {
+      progress = drawProgress();
+      progress.element.setAttribute('aria-hidden', 'true');
+      element.append(progress.element);
+    }
+    progress?.update(counts);
+  };
 
   const update = (view: NodeView): void => {
     const { item, entry, now, before, after } = view;
@@ -62,7 +72,7 @@ export function drawNode(): NodeDrawing {
     }
     const { type, message } = entryState(entry);
     const { summary } = entry;
-    const said = describeEntry(entry, now);
+    const said = item.hidden.length > 0 ? describeMore(item, entry) : describeEntry(entry, now);
     setAttribute(element, 'data-key', item.key);
     setAttribute(element, 'data-state', type);
     setAttribute(element, 'data-live', String(isOpen(entry) && type === 'RUNNING'));
@@ -86,12 +96,12 @@ export function drawNode(): NodeDrawing {
       [said, message ?? '', entry.row?.stale ?? ''].filter(Boolean).map(plain).join('\n')
     );
     icon.update(type);
-    setText(name, item.hidden.length > 0 ? entry.name : entryTitle(entry));
+    setText(name, item.hidden.length > 0 ? `${entry.name}: see Tasks` : entryTitle(entry));
     twisty.hidden = !item.openable;
     setText(twisty, item.open ? '▾' : '▸');
     setText(state, stateText(entry));
     setText(duration, entryDuration(entry, now));
-    progress.update(
+    count(
       summary === null || item.open
         ? null
         : { total: summary.total, done: summary.done, counts: summary.counts }
@@ -116,6 +126,12 @@ export function drawNode(): NodeDrawing {
       setAttribute(element, 'tabindex', reachable ? '0' : '-1');
     }
   };
+}
+
+/** What is not drawn, and where it is to be seen. */
+function describeMore(item: Item, entry: Entry): string {
+  const many = item.hidden.length.toLocaleString('en');
+  return `${many} more that the graph has no room for, ${entryStateText(entry)}; the tab Tasks lists them`;
 }
 
 /** `7/20, 1 failed`; else the state where its progress does not say it, the attempt, and whether it is stale. */

@@ -3,7 +3,7 @@ import type { Tree, TreeRow } from '../tree';
 import { lists, rankNodes } from './rank';
 
 /** So many things are drawn side by side, at the top and inside of a box; the rest of a layer is one. */
-export const MOST_NODES = 400;
+export const MOST_NODES = 200;
 export const MOST_INSIDE = 60;
 /** A layer with more than this is a column that nobody can survey. */
 export const MOST_IN_LAYER = 40;
@@ -89,7 +89,7 @@ export function itemEntry(item: Item, grouping: Grouping): Entry | null {
     return grouping.entry(item.entryKey);
   }
   const rows = item.hidden.flatMap(key => grouping.entry(key)?.rows ?? []);
-  const name = `… ${item.hidden.length} more`;
+  const name = `… ${item.hidden.length.toLocaleString('en')} more`;
   return { key: item.key, parentId: '', name, row: null, rows, summary: summarise(rows) };
 }
 
