@@ -12,6 +12,7 @@ from jupyter_wf.cli.text import columns, label, moment, one_line
 from jupyter_wf.core.codec import iso
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.shared import Artifact
+from jupyter_wf.notebook.addresses import find_address
 
 __all__ = ["artifacts"]
 
@@ -19,12 +20,15 @@ _SHOWN = 60
 
 
 @click.command(short_help="List the artifacts of a run.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, with the data.")
-def artifacts(run_id: str, as_json: bool) -> int:
-    """List the artifacts of the run whose id begins with ID, and of everything below it, oldest first."""
+def artifacts(address: str, as_json: bool) -> int:
+    """List the artifacts of RUN, and of everything below it, oldest first.
+
+    RUN is the id of a run or how it begins, the name of a run, flow or task (the newest one is meant), or last.
+    """
     with reading_store() as store:
-        run = store.find_run(run_id)
+        run = find_address(store, address)
         found = store.artifacts.of_run(run.id, tree=True)
         makers = store.get_runs(each.run_id for each in found if each.run_id is not None)
     if as_json:

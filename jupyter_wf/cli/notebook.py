@@ -13,21 +13,25 @@ from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.runtime import load_settings
+from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.notebook.snapshots import snapshot_path
 
 __all__ = ["notebook"]
 
 
 @click.command(short_help="Copy the notebook of a run to a file.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("--snapshot", is_flag=True, help="The notebook as it was when it was run, before anything was executed.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to; without: print where.")
-def notebook(run_id: str, snapshot: bool, output: Path | None) -> int:
-    """Copy the executed notebook of the run whose id begins with ID to FILE, or print where it lies."""
+def notebook(address: str, snapshot: bool, output: Path | None) -> int:
+    """Copy the executed notebook of RUN to FILE, or print where it lies.
+
+    RUN is the id of a run or how it begins, the name of a run, flow or task (the newest one is meant), or last.
+    """
     if output is not None:
         check_output(output)
     with reading_store() as store:
-        run = store.find_run(run_id)
+        run = find_address(store, address)
     path = _path(load_settings(), run, snapshot)
     if not path.is_file():
         raise TargetError(short_id(run.id), f"the notebook is not there any more: {path}")

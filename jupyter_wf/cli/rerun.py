@@ -16,31 +16,34 @@ from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run
 from jupyter_wf.engine.handover import changed_call, kept_arguments
 from jupyter_wf.engine.runtime import Runtime, load_settings
+from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.services.notebook_runs import rerun_notebook
 
 __all__ = ["rerun"]
 
 
 @click.command(short_help="Run a notebook or flow again, with the parameters of a run.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("--from", "from_task", metavar="TASK", help="Only TASK and what depends on it; restore the other tasks.")
 @click.option(
     "-p", "--parameter", "--params", "assignments", metavar="NAME=VALUE", multiple=True, help="Change a parameter."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the final run as JSON, and nothing else, to stdout.")
-def rerun(run_id: str, from_task: str | None, assignments: tuple[str, ...], as_json: bool) -> int:
-    """Start a new run of the notebook or flow whose run's id begins with ID, and watch it until it ends.
+def rerun(address: str, from_task: str | None, assignments: tuple[str, ...], as_json: bool) -> int:
+    """Start a new run of the notebook or flow that RUN is a run of, and watch it until it ends.
 
     It gets the parameters of that run, but for those given here. The notebook, or the flow's file, is used as it is
     now. With --from, task cells that are neither TASK nor depend on it are restored from that run, where neither their
     source nor their inputs have changed.
 
     VALUE is JSON, or a text.
+
+    RUN is the id of a run or how it begins, the name of a run, flow or task (the newest one is meant), or last.
     """
     texts = dict(map(parse_assignment, assignments))
     runtime = Runtime.open(load_settings(), role="cli")
     try:
-        run = runtime.store.find_run(run_id)
+        run = find_address(runtime.store, address)
         if not run.is_notebook:
             if from_task is not None:
                 raise click.UsageError("--from is for notebooks; a flow in Python restores nothing from another run")

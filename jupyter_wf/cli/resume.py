@@ -21,32 +21,35 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.engine.resumption import answer
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flow_runs import resume_flow_run
+from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.services.notebook_runs import resume_notebook
 
 __all__ = ["resume"]
 
 
 @click.command(short_help="Go on with a run that is paused, suspended or did not complete.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("--input", "inputs", metavar="NAME=VALUE", multiple=True, help="Give what a paused run asks for.")
 @click.option(
     "-p", "--parameter", "--params", "assignments", metavar="NAME=VALUE", multiple=True, help="Change a parameter."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON, and nothing else, to stdout.")
-def resume(run_id: str, inputs: tuple[str, ...], assignments: tuple[str, ...], as_json: bool) -> int:
-    """Go on with the run of a flow or notebook whose id begins with ID.
+def resume(address: str, inputs: tuple[str, ...], assignments: tuple[str, ...], as_json: bool) -> int:
+    """Go on with RUN, a run of a flow or notebook.
 
     A paused run goes on where it is, and the command ends. One that is suspended, failed, crashed or was cancelled gets
     its next attempt here, which is watched until it ends: tasks that have completed are restored, not called. Of a
     notebook the file is used as it is now; "jupyter wf repair" restores also what has changed.
 
     VALUE is JSON, or a text. A run that asks for one plain value takes --input VALUE too.
+
+    RUN is the id of a run or how it begins, the name of a run, flow or task (the newest one is meant), or last.
     """
     runtime = Runtime.open(load_settings(), role="cli")
     set_runtime(runtime)
     try:
         runtime.journal.flush()
-        run = runtime.store.find_run(run_id)
+        run = find_address(runtime.store, address)
         suspended = run.state.name == "Suspended" and run.process_id is None
         if run.state.is_paused() and not suspended:
             return _let_go_on(runtime, run, _input(inputs), as_json)

@@ -188,12 +188,15 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 @click.command(short_help="Ask a run to stop.")
-@click.argument("run_id", metavar="ID")
+@click.argument("address", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print what POST /jupyter_wf/api/runs/ID/cancel answers.")
-def cancel(run_id: str, as_json: bool) -> int:
-    """Ask the owner of the run whose id begins with ID to cancel it and everything below it."""
+def cancel(address: str, as_json: bool) -> int:
+    """Ask the owner of RUN to cancel it and everything below it.
+
+    RUN is the id of a run or how it begins, the name of a run, flow or task (the newest one is meant), or last.
+    """
     with reading_store() as store:
-        run = store.find_run(run_id)
+        run = find_address(store, address)
         request = store.request(run.id, "cancel")
     if as_json:
         click.echo(json.dumps(encode_request(request)))

@@ -104,7 +104,7 @@ def test_artifacts_of_a_run_and_what_is_below_it(wf: Wf, runtime: Runtime) -> No
         (["variables", "set", "taken", "2"], "there is one already; --overwrite"),
         (["variables", "--json", "unset", "a"], "--json is for the list"),
         (["artifacts", "ffff"], "no run has the id"),
-        (["artifacts"], "Missing argument 'ID'"),
+        (["artifacts"], "Missing argument 'RUN'"),
         (["task", "frob"], "No such command 'frob'"),
     ],
 )

@@ -68,6 +68,16 @@ def root(runtime: Runtime) -> Run:
     return run
 
 
+@pytest.mark.parametrize("address", ["last", "fails"])
+def test_a_run_is_named_as_everywhere(files: CommandLine, runtime: Runtime, address: str) -> None:
+    assert files("run", "f.py:fails", "-p", "n=3").returncode == 1
+    (files.folder / "mended").touch()
+    assert files("resume", address).returncode == 0
+    assert root(runtime).state.type is StateType.COMPLETED
+    nobody = files("resume", "nobody")
+    assert nobody.returncode == 2 and "nobody" in nobody.stderr
+
+
 def test_a_failed_run_goes_on(files: CommandLine, runtime: Runtime) -> None:
     failed = files("run", "f.py:fails", "-p", "n=3")
     assert failed.returncode == 1 and "called 3" in failed.stdout

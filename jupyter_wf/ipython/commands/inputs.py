@@ -102,8 +102,8 @@ def _is_of(name: str, value: Any, told: Mapping[str, Any]) -> bool:
 
 
 def _take_stored(session: Session, run: Run, found: Inputs) -> None:
-    """Take what was stored of a run that failed."""
-    payload = payload_of(session, f"inputs/{run.id}")
+    """Take what was stored of a run that failed; one that completed since has had other inputs, maybe."""
+    payload = None if run.state.is_completed() else payload_of(session, f"inputs/{run.id}")
     if payload is not None:
         _take(session, payload, None, found)
 
