@@ -43,6 +43,7 @@ __all__ = [
     "drive_async",
     "execute_async",
     "perform_async",
+    "run_again",
 ]
 
 _FREE: AbstractAsyncContextManager[None] = nullcontext()
@@ -94,10 +95,11 @@ async def _run(invocation: Invocation, attempt: int) -> None:
         raise
     finally:
         if invocation.begun and invocation.live.parent is None:
-            await asyncio.to_thread(end_of_root, invocation.live, lambda: _run_again(invocation))
+            await asyncio.to_thread(end_of_root, invocation.live, lambda: run_again(invocation))
 
 
-async def _run_again(invocation: Invocation) -> None:
+async def run_again(invocation: Invocation) -> None:
+    """Make the next attempt of an ended root run, in the running event loop."""
     invocation.live.begin_again()
     await _run(invocation, invocation.live.attempt + 1)
 

@@ -29,7 +29,17 @@ from jupyter_wf.engine.work import around, around_run, completed, make_work, sto
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier
 
-__all__ = ["Invocation", "call", "continue_run", "end_of_root", "execute", "hand_out", "hand_out_state", "perform"]
+__all__ = [
+    "Invocation",
+    "call",
+    "continue_run",
+    "end_of_root",
+    "execute",
+    "hand_out",
+    "hand_out_state",
+    "perform",
+    "run_again",
+]
 
 #: logging.INFO, which a plain import does not load.
 _INFO = 20
@@ -298,10 +308,10 @@ def _run(invocation: Invocation, attempt: int) -> None:
         raise
     finally:
         if invocation.begun and invocation.live.parent is None:
-            end_of_root(invocation.live, lambda: _run_again(invocation))
+            end_of_root(invocation.live, lambda: run_again(invocation))
 
 
-def _run_again(invocation: Invocation) -> None:
+def run_again(invocation: Invocation) -> None:
     """Make the next attempt of an ended root run, in the calling thread."""
     invocation.live.begin_again()
     _run(invocation, invocation.live.attempt + 1)

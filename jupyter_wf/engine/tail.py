@@ -68,7 +68,8 @@ class Tail:
 class RequestWatcher:
     """Looks, while this process owns open runs, for requests to them, and carries them out.
 
-    One daemon thread; while only ended runs are kept (for a later retry) it looks every `IDLE_INTERVAL` seconds.
+    One daemon thread; while only ended runs are kept (for a later retry) it looks every `IDLE_INTERVAL` seconds. One
+    that has completed is let go of, with what it was given and has returned.
     """
 
     IDLE_INTERVAL = 0.25
@@ -133,7 +134,13 @@ class RequestWatcher:
             except StoreError as error:
                 _log.warning("requests can't be read: %s", error)
                 self._stop.wait(1.0)
+            self._let_go()
             self._stop.wait(self._pause())
+
+    def _let_go(self) -> None:
+        with self._lock:
+            for run_id in [run.id for run in self._runs.values() if run.state.is_completed()]:
+                del self._runs[run_id]
 
     def _pause(self) -> float:
         with self._lock:

@@ -8,18 +8,18 @@ import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.display import display
 
 from jupyter_wf.core.errors import CellLineError, JupyterWfError, MissingResult
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.asynchronous import execute_async
-from jupyter_wf.engine.calls import execute, hand_out
+from jupyter_wf.engine.asynchronous import run_again as run_again_async
+from jupyter_wf.engine.calls import end_of_root, execute, hand_out, run_again
 from jupyter_wf.engine.drivers import settle
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.returned import store_return
@@ -28,6 +28,7 @@ from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.engine.submit import start
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.ipython.background import Background, WaitingTransformer
+from jupyter_wf.ipython.displays import flush_figures, show_nothing, show_value
 from jupyter_wf.ipython.interrupts import HeededInterrupts
 from jupyter_wf.notebook.cells import compile_body
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
@@ -70,7 +71,7 @@ class TaskCells:
         self.runtime = runtime
         self.board = board
         self.ledger = Ledger(shell.user_ns)
-        self.background = Background(board)
+        self.background = Background(board, lambda: shell.user_ns)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
         self._earlier: EarlierTasks | None = None
@@ -144,8 +145,8 @@ class TaskCells:
         """
         task = self.task_of(cell)
         options = task.options
-        self.background.forget(task.name) if not self.background.running(task.name) else None
         self._wait(task)
+        self.background.forget(task.name)
         prepared = self.prepare(task, cell)
         live, restored = (None, False) if self._earlier is None else self._earlier.take_up(prepared)
         if restored and live is not None:
@@ -166,14 +167,15 @@ class TaskCells:
         """Wait for what runs in the background and makes what the task needs, or binds what it binds."""
         if not self.background:
             return
+        writes = task.writes | task.names.deletes
         if task.options.run_if not in (None, "all_success"):
             # How they have ended is what decides.
-            self.background.settle(self._judges(task))
+            self.background.settle([task.name, *self._judges(task)], task.reads | writes)
             return
         if task.names.dynamic:
-            self.background.wait_all()
+            self.background.wait_all(task.name)
         before = self.ledger.dataflow.upstream(task.name)
-        self.background.wait(reads=task.reads, writes=task.writes | task.names.deletes, tasks=(*before, task.name))
+        self.background.wait(reads=task.reads, writes=writes, tasks=before, itself=task.name)
 
     def prepare(self, task: TaskCell, cell: Cell, running: Container[str] = ()) -> PreparedCell:
         """Return the cell, compiled for this kernel; of tasks that are ``running`` its call hears by itself.
@@ -200,12 +202,12 @@ class TaskCells:
             interactivity=shell.ast_node_interactivity,
             origin=cell.origin,
             persist=self.headless,
-            edges=self.ledger.edges(task),
+            edges=self._edges(task, running),
             before=self._before(task, running),
             begins=lambda live: self.ledger.begin(task, live.id),
             heeding=HeededInterrupts,
-            show=(lambda value: None) if cell.silent else _show,
-            flush=_flush_figures,
+            show=show_nothing if cell.silent else None,
+            flush=flush_figures,
         )
 
     def _judges(self, task: TaskCell) -> list[str]:
@@ -216,6 +218,11 @@ class TaskCells:
         # A cell that needs nobody, but has a rule, is about all that is above it.
         names = [other.name for other in self.ledger.dataflow.tasks]
         return names[: names.index(task.name)] if task.name in names else []
+
+    def _edges(self, task: TaskCell, running: Container[str]) -> list[str]:
+        """Return the ids of the runs that this task comes after, but for those of tasks that are ``running``."""
+        records = (self.ledger.record(name) for name in self.ledger.before(task) if name not in running)
+        return [record.run_id for record in records if record is not None]
 
     def _before(self, task: TaskCell, running: Container[str]) -> list[tuple[str, State]]:
         judged: list[tuple[str, State]] = []
@@ -240,6 +247,9 @@ class TaskCells:
         begins with those that there are when what it waits for has ended.
         """
         executor = self._executor(prepared.task)
+        if (beside or later) and prepared.show is None:
+            # Nobody waits for the value here.
+            prepared = replace(prepared, show=show_value)
         namespace = dict(self.shell.user_ns) if beside else None
         if prepared.task.options.map is not None:
             return call_mapped(prepared, executor, namespace=namespace, wait_for=wait_for)
@@ -262,6 +272,8 @@ class TaskCells:
 
         def end(ended: RunFuture[Any]) -> None:
             try:
+                if ended.run.parent is None:
+                    end_of_root(ended.run, lambda: self._again_now(call))
                 self._ended(task, ended.run)
             finally:
                 written.set()
@@ -325,7 +337,7 @@ class TaskCells:
     def _ended(self, task: TaskCell, live: LiveRun) -> None:
         """Write down how a run has ended; called on the thread that ends it."""
         self._return(task, live)
-        self.ledger.end(task.name, live.id, live.state)
+        self._note_end(task, live)
         again = live.rerun
         if again is not None:
             live.rerun = lambda: self._again(again, task, live)
@@ -333,11 +345,19 @@ class TaskCells:
 
     def _again(self, again: Callable[[], Any], task: TaskCell, live: LiveRun) -> Any:
         """Make the next attempt of a run that failed."""
-        work = again()
-        if asyncio.iscoroutine(work):
-            return self._again_async(work, task, live)
-        self._ended(task, live)
-        return work
+        work = None
+        try:
+            work = again()
+        finally:
+            if not asyncio.iscoroutine(work):
+                self._ended(task, live)
+        return self._again_async(work, task, live) if asyncio.iscoroutine(work) else work
+
+    def _again_now(self, call: CellCall) -> Any:
+        """Make the next attempt of a background run that failed: here, with the names that there are now."""
+        fresh = self.make_call(call.prepared, later=True)
+        fresh.take(call.live)
+        return run_again_async(fresh) if fresh.callee.is_async else run_again(fresh)
 
     async def _again_async(self, work: Any, task: TaskCell, live: LiveRun) -> None:
         try:
@@ -347,10 +367,19 @@ class TaskCells:
 
     def _note_restored(self, task: TaskCell, live: LiveRun) -> None:
         self.ledger.begin(task, live.id)
-        self.ledger.end(task.name, live.id, live.state)
+        self._note_end(task, live)
         self._return(task, live)
         told = f"{task.name}: {live.state.message}"
         self.shell.display_pub.publish({"text/plain": told}, metadata={"jupyter_wf": {"restored": True}})
+
+    def _note_end(self, task: TaskCell, live: LiveRun) -> None:
+        state = live.state
+        if state.is_completed():
+            # Also of a run that was made in another way than the one that has failed in the background.
+            self.background.forget(task.name)
+        # Without what the run has left: whoever deletes the names gets the memory back.
+        told = State(type=state.type, name=state.name, message=state.message, at=state.at)
+        self.ledger.end(task.name, live.id, told)
 
     def mark_stale(self) -> None:
         """Say of the last runs whose outputs are out of date why, and take it back of those that are not any more."""
@@ -361,15 +390,3 @@ class TaskCells:
         self._stale = now
         if changed:
             self.board.mark_stale(changed)
-
-
-def _flush_figures() -> None:
-    """Show the figures that are open now, while they belong to the task: IPython would show them after the cell."""
-    backend = sys.modules.get("matplotlib_inline.backend_inline")
-    if backend is not None:
-        backend.flush_figures()
-
-
-def _show(value: Any) -> None:
-    if value is not None:
-        display(value)  # type: ignore[no-untyped-call]

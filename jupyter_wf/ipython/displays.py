@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
 
 from jupyter_wf.core.events import ArtifactWritten
 from jupyter_wf.core.ids import new_id
@@ -18,7 +20,15 @@ from jupyter_wf.core.secrets import mask_values
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.runs import LiveRun
 
-__all__ = ["LARGEST", "best_form", "keep_displays", "keep_results"]
+__all__ = [
+    "LARGEST",
+    "best_form",
+    "flush_figures",
+    "keep_displays",
+    "keep_results",
+    "show_nothing",
+    "show_value",
+]
 
 _log = logging.getLogger(__name__)
 #: The largest form (characters of its JSON text) that is kept: it is committed with everything else of the process.
@@ -156,3 +166,20 @@ def keep_results(shell: InteractiveShell, whose: Callable[[], LiveRun | None]) -
             del hook.write_format_data
 
     return end
+
+
+def flush_figures() -> None:
+    """Show the figures that are open now, while they belong to the task: IPython would show them after the cell."""
+    backend = sys.modules.get("matplotlib_inline.backend_inline")
+    if backend is not None:
+        backend.flush_figures()
+
+
+def show_nothing(value: Any) -> None:
+    """Show nothing of the last value of a cell: it ends in a semicolon."""
+
+
+def show_value(value: Any) -> None:
+    """Show the last value of a cell that nobody waits for."""
+    if value is not None:
+        display(value)  # type: ignore[no-untyped-call]

@@ -5,17 +5,36 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Deafness", "HeededInterrupts"]
+__all__ = ["Deafness", "HeededInterrupts", "raised_interrupts"]
 
 #: IPython's modules that wait for a command, end it on an interrupt, and then go on as if nothing had happened.
 _SWALLOWING = ("IPython.utils._process", "IPython.core.magics.script")
 _MAIN = threading.main_thread()
 #: Seconds between two looks at whether IPython has come back from a command that was interrupted.
 _LOOK = 0.02
+
+
+@contextmanager
+def raised_interrupts() -> Iterator[None]:
+    """While the block runs in the main thread, an interrupt raises `KeyboardInterrupt` in it.
+
+    In a cell that awaits ipykernel makes a callback of the event loop of it, which would not come while the block
+    keeps the loop waiting. Where interrupts are ignored, or not handled by Python, they stay so.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not _MAIN or not callable(previous):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 class HeededInterrupts:

@@ -30,6 +30,8 @@ _FIRST = 0.2
 #: How many times as long as it has worked the painter rests: with what is sent for it, it stays below a twentieth of
 #: the processor.
 _RESTS = 35
+#: Seconds of the longest rest: what a paint loads for the first time would earn it ten.
+_LONGEST_REST = 2.0
 #: Seconds of work on entries in one turn; with so many entries waiting there is no limit, so that memory has one.
 _TURN = 0.01
 _MOST_WAITING = 200_000
@@ -181,7 +183,7 @@ class Painter:
             self._hurry.wait(pause)
             began = time.thread_time()
             self._paint_all()
-            pause = max(_INTERVAL, _RESTS * (time.thread_time() - began))
+            pause = min(max(_INTERVAL, _RESTS * (time.thread_time() - began)), _LONGEST_REST)
 
     def _patience(self) -> float | None:
         """Return how long nothing may come before it is looked again at what is open; None for ever."""

@@ -27,6 +27,7 @@ from jupyter_wf.ipython.cells import Cell, TaskCells
 from jupyter_wf.ipython.displays import keep_displays, keep_results
 from jupyter_wf.ipython.failures import Failures
 from jupyter_wf.ipython.interrupts import Deafness
+from jupyter_wf.ipython.parents import place_displays
 from jupyter_wf.ipython.rerun import Rerunner
 from jupyter_wf.ipython.screens import KernelScreen, TerminalScreen
 from jupyter_wf.ipython.sources import CellSource, CellTransformer
@@ -76,6 +77,7 @@ class Session:
             lambda: posts.remove(self.transformer),
             lambda: self.shell.ast_transformers.remove(self.cells.transformer),
             leave_out_our_frames(self.shell),
+            place_displays(self.shell),
             keep_displays(self.shell),
             keep_results(self.shell, lambda: self.cells.shown),
             self.runtime.on_root(self._on_root),
@@ -171,8 +173,9 @@ class Session:
         options = {**options, "name": source.head.name, "source": self._origin()}
         if kind == "task" and source.head.parameters is None:
             return self._run_task(source, line, body, filename, silent)
-        with self.showing_user_frames():
-            self.cells.transformer.wait(ast.parse(source.text))
+        if self.cells.background:
+            with self.showing_user_frames():
+                self.cells.transformer.wait(ast.parse(source.text))
         if source.head.parameters is not None:
             define(self.shell, kind, source, filename, options)
             return None

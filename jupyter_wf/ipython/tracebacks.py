@@ -9,9 +9,10 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from jupyter_wf.engine.interrupts import Interruption
 from jupyter_wf.engine.tracebacks import FULL_VARIABLE, clean
 
-__all__ = ["leave_out_our_frames", "show_user_frames", "user_frames"]
+__all__ = ["leave_out_our_frames", "show_line", "show_user_frames", "user_frames"]
 
 _OURS = "jupyter_wf."
 
@@ -40,6 +41,8 @@ def show_user_frames(shell: InteractiveShell, error: BaseException) -> None:
     """
     frames = user_frames(error.__traceback__)
     clean(error)
+    if isinstance(error, KeyboardInterrupt):
+        _forget_interrupts(error)
 
     def render() -> Any:
         vars(error).pop("_render_traceback_", None)
@@ -47,6 +50,22 @@ def show_user_frames(shell: InteractiveShell, error: BaseException) -> None:
 
     rendering: Callable[[], Any] = render
     vars(error)["_render_traceback_"] = rendering
+
+
+def show_line(error: BaseException, line: str) -> None:
+    """Have the shell show ``error``, the next time that it shows it, as a line of text and nothing else."""
+
+    def render() -> Any:
+        vars(error).pop("_render_traceback_", None)
+        return [line]
+
+    vars(error)["_render_traceback_"] = render
+
+
+def _forget_interrupts(error: BaseException) -> None:
+    """Drop the interrupts that came before this one: the stop button was pressed more than once, in our code."""
+    while isinstance(error.__context__, (KeyboardInterrupt, Interruption)):
+        error.__context__ = error.__context__.__context__
 
 
 def leave_out_our_frames(shell: InteractiveShell) -> Callable[[], None]:

@@ -9,7 +9,6 @@ from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.engine.submit import start
 from jupyter_wf.flows import Flow
 from jupyter_wf.ipython.cells import Cell, TaskCells
-from jupyter_wf.ipython.tracebacks import show_user_frames
 from jupyter_wf.notebook.dataflow import TaskCell
 from jupyter_wf.notebook.update import Todo
 
@@ -23,7 +22,8 @@ def update(cells: TaskCells, found: Sequence[Todo], cell_of: Callable[[TaskCell]
     """
     __tracebackhide__ = True
     needed = {before for each in found for before in cells.ledger.dataflow.upstream(each.task.name)}
-    cells.background.settle(needed - {each.task.name for each in found})
+    names = frozenset(name for each in found for name in each.task.reads | each.task.writes)
+    cells.background.settle(needed | {each.task.name for each in found}, names)
 
     def run_tasks() -> list[RunFuture[Any]]:
         futures: dict[str, RunFuture[Any]] = {}
@@ -36,8 +36,4 @@ def update(cells: TaskCells, found: Sequence[Todo], cell_of: Callable[[TaskCell]
             cells.hear(call, future)
         return list(futures.values())
 
-    try:
-        Flow(run_tasks, name=name)()
-    except BaseException as error:
-        show_user_frames(cells.shell, error)
-        raise
+    Flow(run_tasks, name=name)()

@@ -15,6 +15,7 @@ from jupyter_wf.core.lifecycle import Cache
 from jupyter_wf.engine.cache import CachePolicy, Sees
 from jupyter_wf.engine.results import StoredResults
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import PreparedCell, fingerprints
 from jupyter_wf.notebook.redefining import define_again
 from jupyter_wf.notebook.shelf import Shelf
@@ -33,10 +34,13 @@ class _ByCell(CachePolicy):
         return Sees(source=True, inputs=self.with_inputs)
 
 
-def cell_results(prepared: PreparedCell, bound: Mapping[str, Any] | None = None) -> CellResults | None:
+def cell_results(
+    prepared: PreparedCell, bound: Mapping[str, Any] | None = None, names: Namespace | None = None
+) -> CellResults | None:
     """Return the stored results of a cell whose line asks for them, None of one whose does not.
 
-    ``bound`` are names that only this call has: the item of a mapped cell.
+    ``bound`` are names that only this call has: the item of a mapped cell. ``names`` is the namespace that the call
+    begins with; None is the notebook's at that time.
     """
     options = prepared.task.options
     if options.cache in (None, "none"):
@@ -47,6 +51,7 @@ def cell_results(prepared: PreparedCell, bound: Mapping[str, Any] | None = None)
         refresh=options.refresh or None,
         prepared=prepared,
         bound=bound,
+        names=names,
     )
 
 
@@ -56,6 +61,7 @@ class CellResults(StoredResults):
 
     prepared: PreparedCell
     bound: Mapping[str, Any] | None = None
+    names: Namespace | None = None
 
     @property
     def serial(self) -> bool:
@@ -68,7 +74,7 @@ class CellResults(StoredResults):
         inputs = None
         parts = [prepared.task.name, prepared.code]
         if self.policy.sees().inputs:
-            inputs = fingerprints(live, prepared.inputs(self.bound))
+            inputs = fingerprints(live, prepared.inputs(self.bound, self.names))
             if inputs is None:
                 live.log(logging.WARNING, "not cached: an input has no fingerprint")
                 return None

@@ -72,8 +72,8 @@ class PreparedCell:
     ``line`` is the cell's first line without its magic; ``body`` is compiled, under ``filename`` and ``flags``.
     ``origin`` is where the cell is, for the run's record. ``persist`` tells that what it leaves is stored with its run;
     ``edges`` are the runs that it comes after, ``before`` the names and final states of tasks that decide whether it
-    runs at all. ``heeding`` is put around a body that runs in the caller's thread,
-    ``show`` displays the last value of one that does not, ``flush`` what the body has drawn.
+    runs at all. ``heeding`` is put around a body that runs in the caller's thread. ``show`` takes the last value
+    where nobody waits for the cell who would (None), ``flush`` shows what the body has drawn.
     ``begins`` hears of each run when all that it comes after has ended.
     """
 
@@ -89,7 +89,7 @@ class PreparedCell:
     edges: Sequence[str] = ()
     before: Sequence[tuple[str, State]] = ()
     heeding: Callable[[], AbstractContextManager[Any]] = nullcontext
-    show: Callable[[Any], Any] = lambda value: None
+    show: Callable[[Any], Any] | None = None
     flush: Callable[[], Any] = lambda: None
     begins: Callable[[LiveRun], Any] = lambda live: None
 
@@ -127,11 +127,14 @@ class PreparedCell:
         """
         options = self.task.options
         verdict = decide(options.run_if or "all_success", self.before)
-        if verdict.ready is Ready.CALL and options.when is not None:
-            code = compile(options.when, f"<--when of {self.task.name}>", "eval", self.flags)
-            if not eval(code, self.namespace if names is None else names):
-                return Verdict(Ready.SKIP, f"--when {options.when} does not hold")
-        return verdict
+        if verdict.ready is not Ready.CALL or options.when is None:
+            return verdict
+        holds = self.evaluate(options.when, self.namespace if names is None else names)
+        return verdict if holds else Verdict(Ready.SKIP, f"--when {options.when} does not hold")
+
+    def evaluate(self, expression: str, names: Namespace) -> Any:
+        """Return the value of an expression of the cell's line, where tracebacks have it. Raises what it raises."""
+        return eval(compile(expression, self.filename, "eval", self.flags, dont_inherit=True), names)
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -187,14 +190,15 @@ class PreparedCell:
     def _take_out(self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool) -> CellValue:
         names = self.body.names
         changed = overlay.changed() - (bound or {}).keys()
-        value = self.left(overlay, shown, changed)
+        value = self.left(overlay, shown if publish and self.show is None else None, changed)
         if publish:
             public = changed & names.writes if not self.body.as_module else {n for n in changed if n[:1] != "_"}
             for name in public:
                 self.namespace[name] = overlay[name]
             for name in names.deletes - overlay.keys():
                 self.namespace.pop(name, None)
-            self.show(shown)
+            if self.show is not None:
+                self.show(shown)
         overlay.release(names.private & names.captured)
         return value
 
@@ -220,11 +224,13 @@ class PreparedCell:
         text = json.dumps(facts).encode()
         live.runtime.journal.append(ResultStored(live.id, time.time(), cell_key(live.id), None, "json", text))
 
-    def keep_inputs(self, live: LiveRun, bound: Mapping[str, Any] | None = None) -> None:
-        """Store the data that a failed run has read, as it is now; what is too large is left out."""
+    def keep_inputs(
+        self, live: LiveRun, bound: Mapping[str, Any] | None = None, names: Namespace | None = None
+    ) -> None:
+        """Store the data that a failed run has read in ``names``, as it is now; what is too large is left out."""
         values = {
             name: value
-            for name, value in self.inputs(bound).items()
+            for name, value in self.inputs(bound, names).items()
             if not isinstance(value, _NO_DATA) and not is_secret(name)
         }
         shelved = Shelf(live.runtime.blobs).keep(values, largest=INPUTS_LIMIT)
@@ -286,7 +292,7 @@ class CellKeeping(Keeping):
 class CellCall(Invocation):
     """The call of a cell: its inputs are recorded as the run's parameters, its edges as its upstream."""
 
-    __slots__ = ("bound", "edges", "names", "prepared")
+    __slots__ = ("bound", "edges", "names", "noted", "prepared")
 
     def __init__(
         self,
@@ -303,6 +309,7 @@ class CellCall(Invocation):
         self.bound = bound
         self.names = names
         self.edges = prepared.edges
+        self.noted = False
         self._parameters = {
             name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, _NO_DATA)
         }
@@ -313,13 +320,19 @@ class CellCall(Invocation):
         live = super().begin()
         if is_new:
             self.prepared.tell(live)
+            if self.bound is None and not self.upstream:
+                self.prepared.begins(live)
+                self.noted = True
         return live
 
     def steps(self, attempt: int = 1) -> Life:
         """Return the life that the run is to lead, now that what it comes after has ended: maybe it is skipped."""
         live, prepared = self.live, self.prepared
         if self.bound is None:
-            prepared.begins(live)
+            if not self.noted:
+                prepared.begins(live)
+            # The next attempt begins anew.
+            self.noted = False
             try:
                 ready, reason = prepared.verdict(self.names)
             except Exception as error:

@@ -49,7 +49,7 @@ def call_beside(
     the executor can't have the cell.
     """
     work = _work(prepared, executor, namespace, None, publish=True)
-    callee = _callee(prepared, work, more)
+    callee = _callee(prepared, work, more, namespace)
     return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
@@ -69,12 +69,15 @@ def call_mapped(
     # What is wrong with the executor is said before anything runs.
     _work(prepared, executor, {}, {}, publish=False)
     work = partial(_run_all, prepared, namespace, executor)
-    callee = make_callee(prepared, _metered(work), plain=True, hooks=_keep_inputs(prepared), **more)
+    callee = make_callee(prepared, _metered(work), plain=True, hooks=_keep_inputs(prepared, names=namespace), **more)
     return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
-def _callee(prepared: PreparedCell, work: Callable[[], Any], more: Mapping[str, Any]) -> Callee:
-    return make_callee(prepared, _metered(work), hooks=_keep_inputs(prepared), results=cell_results(prepared), **more)
+def _callee(
+    prepared: PreparedCell, work: Callable[[], Any], more: Mapping[str, Any], names: Namespace | None = None
+) -> Callee:
+    hooks, results = _keep_inputs(prepared, names=names), cell_results(prepared, names=names)
+    return make_callee(prepared, _metered(work), hooks=hooks, results=results, **more)
 
 
 def _metered(work: Callable[[], Any]) -> Callable[[], Any]:
@@ -106,11 +109,13 @@ def _metering() -> Iterator[None]:
             live.patch(source={"usage": usage.as_json()})
 
 
-def _keep_inputs(prepared: PreparedCell, bound: Mapping[str, Any] | None = None) -> Hooks:
+def _keep_inputs(
+    prepared: PreparedCell, bound: Mapping[str, Any] | None = None, names: Namespace | None = None
+) -> Hooks:
     """Return the hooks by which the inputs of a run that fails are stored."""
 
     def failed(task: Any, live: LiveRun, state: Any) -> None:
-        prepared.keep_inputs(live, bound)
+        prepared.keep_inputs(live, bound, names)
 
     return Hooks({"on_failure": [failed], "on_crashed": [failed]})
 
@@ -151,10 +156,13 @@ def _run_elsewhere(
         outputs=prepared.task.data,
     )
     value: CellValue = send(executor, live, live.callee._replace(fn=remote))
-    if publish:
-        _bring_home(prepared, value)
-        prepared.show(value.shown)
-    return value
+    if not publish:
+        return CellValue(value)
+    _bring_home(prepared, value)
+    if prepared.show is None:
+        return value
+    prepared.show(value.shown)
+    return CellValue(value)
 
 
 def _bring_home(prepared: PreparedCell, value: CellValue) -> None:
@@ -190,8 +198,8 @@ def _run_all(prepared: PreparedCell, namespace: Namespace | None, executor: Exec
         callee = shared._replace(
             fn=_work(alone, executor, names, bound, publish=False),
             run_name=f"{prepared.task.name}[{number}]",
-            hooks=_keep_inputs(alone, bound),
-            results=cell_results(alone, bound),
+            hooks=_keep_inputs(alone, bound, names),
+            results=cell_results(alone, bound, names),
         )
         futures.append(start(CellCall(alone, callee, bound=bound, names=names, submitted=True)))
     for future in futures:
@@ -206,7 +214,7 @@ def _run_all(prepared: PreparedCell, namespace: Namespace | None, executor: Exec
 
 def _items(prepared: PreparedCell, expression: str, names: Namespace) -> list[Any]:
     """Return the items that a mapped cell's expression gives. Raises what it raises, and `ParameterError`."""
-    value = eval(compile(expression, f"<--map of {prepared.task.name}>", "eval"), names)
+    value = prepared.evaluate(expression, names)
     try:
         return list(value)
     except TypeError:

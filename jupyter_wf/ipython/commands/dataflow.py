@@ -13,6 +13,7 @@ from jupyter_wf.core.durations import duration
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.ipython.commands.base import Command
 from jupyter_wf.ipython.commands.tables import Cell, Table, state_cell
+from jupyter_wf.ipython.tracebacks import show_line
 from jupyter_wf.ipython.updating import update
 from jupyter_wf.notebook.dataflow import is_error
 from jupyter_wf.notebook.dataflow_graph import dataflow_graph
@@ -62,7 +63,8 @@ class _Run(Command):
         lost = missing_names(ledger, found, session.shell.user_ns)
         if lost:
             raise UsageError(f"%wf run: {lost[0]}" + (f" (and {len(lost) - 1} more tasks)" if lost[1:] else ""))
-        update(session.cells, found, session.cell_of, name=session.notebook_name)
+        with session.showing_user_frames():
+            update(session.cells, found, session.cell_of, name=session.notebook_name)
         return None
 
     def _nothing(self, session: Session) -> str:
@@ -148,7 +150,8 @@ class _Wait(Command):
     help = "Wait for the tasks in the background; an error that no cell has shown is shown."
 
     def run(self, session: Session, args: argparse.Namespace) -> None:
-        session.cells.background.wait_all()
+        with session.showing_user_frames():
+            session.cells.background.wait_all()
 
 
 class _Stop(Command):
@@ -159,7 +162,11 @@ class _Stop(Command):
         parser.add_argument("reason", nargs="*", help="Why, for the run's record.")
 
     def run(self, session: Session, args: argparse.Namespace) -> None:
-        raise StopFlow(" ".join(args.reason) or None)
+        stop = StopFlow(" ".join(args.reason) or None)
+        show_line(
+            stop, f"The notebook is to stop here: {stop.reason}" if stop.reason else "The notebook is to stop here."
+        )
+        raise stop
 
 
 COMMANDS: tuple[Command, ...] = (_Run(), _Status(), _Graph(), _Check(), _Wait(), _Stop())
