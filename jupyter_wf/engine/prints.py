@@ -51,7 +51,7 @@ class _Printing:
             if live is None:
                 self.end(None)
             return
-        if not isinstance(sep, (str, type(None))) or not isinstance(end, (str, type(None))):
+        if (sep is not None and not isinstance(sep, str)) or (end is not None and not isinstance(end, str)):
             # It says what is wrong.
             self._original(*values, sep=sep, end=end, file=file, **more)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jupyter_wf.core.states import State
-from jupyter_wf.notebook.celltask import code_of_body
+from jupyter_wf.notebook.celltask import code_of_task
 from jupyter_wf.notebook.dataflow import CellInput, Dataflow, TaskCell, read_dataflow
 from jupyter_wf.notebook.seen import Seen, see
 
@@ -35,8 +35,8 @@ class Record:
 
     @property
     def is_good(self) -> bool:
-        """Whether the run has completed, and left what the cell makes."""
-        return self.state is not None and self.state.is_completed() and self.state.name not in ("Skipped", "Stopped")
+        """Whether the run has completed, be it that there was nothing to do."""
+        return self.state is not None and self.state.is_completed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ class Ledger:
         saw = {name: self._records[name].turn for name in self.dataflow.upstream(task.name) if name in self._records}
         turn = self._records[task.name].turn if task.name in self._records else 0
         read = see({name: self._namespace[name] for name in self._others(task) if name in self._namespace})
-        self._records[task.name] = Record(run_id=run_id, code=code_of_body(task.body), turn=turn, saw=saw, read=read)
+        self._records[task.name] = Record(run_id=run_id, code=code_of_task(task), turn=turn, saw=saw, read=read)
 
     def _others(self, task: TaskCell) -> set[str]:
         """Return the names that a task reads, that no task before it makes, and that it does not make itself."""
@@ -174,7 +174,7 @@ class Ledger:
         record = self._records.get(task.name)
         if record is None or not record.is_good:
             return None
-        if code_of_body(task.body) != record.code:
+        if code_of_task(task) != record.code:
             return "its source has changed"
         for name in self.dataflow.upstream(task.name):
             theirs, before = self._records.get(name), self.dataflow.task(name)
@@ -182,7 +182,7 @@ class Ledger:
                 continue
             if theirs.turn > record.saw.get(name, 0):
                 return f"{name!r} was run again"
-            if code_of_body(before.body) != theirs.code:
+            if code_of_task(before) != theirs.code:
                 return f"the source of {name!r} has changed"
             if (changed := self._read_anew(theirs)) is not None:
                 return f"{changed!r}, which {name!r} reads, has changed"

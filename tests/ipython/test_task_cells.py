@@ -306,6 +306,27 @@ def test_independent_tasks_run_at_the_same_time(ip: Shell) -> None:
     assert sorted((ip.namespace["a"], ip.namespace["b"])) == [0, 1]
 
 
+def test_a_skipped_task_is_up_to_date_until_its_condition_changes(
+    ip: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ip.ok("day = 'monday'")
+    ip.ok("%%task weekend --when day=='sunday'\nrest = 1")
+    ip.ok("%%task after --after weekend --run-if all_done\ncounted = 1")
+    ip.ok("%wf run")
+    assert "up to date" in capsys.readouterr().out
+    ip.ok("day = 'sunday'")
+    assert [row[0].text for row in ip.ok("%wf run --dry-run").rows] == ["weekend", "after"]
+    ip.ok("%wf run")
+    assert ip.ok("rest") == 1
+
+
+def test_another_list_to_map_over_is_another_source(ip: Shell) -> None:
+    ip.ok("%%task each --map i=[1,2]\nx = i")
+    ip.ok("%%task total\ny = sum(x)")
+    ip.ok("%%task each --map i=[1,2,3]\nx = i")
+    assert _status(ip)["total"][1] == "stale: 'each' was run again"
+
+
 def test_run_one_and_what_it_needs(ip: Shell) -> None:
     _pipeline(ip)
     ip.ok("order.clear()")
