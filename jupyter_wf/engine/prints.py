@@ -42,7 +42,7 @@ class _Printing:
                 builtins.print = self._original
 
     def _print(
-        self, *values: Any, sep: str | None = " ", end: str | None = "\n", file: Any = None, **more: Any
+        self, *values: Any, sep: object = " ", end: object = "\n", file: Any = None, **more: Any
     ) -> None:
         live = CURRENT.get()
         elsewhere = file is not None and file is not sys.stdout and file is not sys.stderr

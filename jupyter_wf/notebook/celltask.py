@@ -39,7 +39,7 @@ __all__ = [
     "CellKeeping",
     "PreparedCell",
     "cell_key",
-    "code_of_body",
+    "code_of_task",
     "fingerprints",
     "inputs_key",
     "make_callee",
@@ -59,10 +59,19 @@ def inputs_key(run_id: str) -> str:
     return f"inputs/{run_id}"
 
 
+def code_of_task(task: TaskCell) -> str:
+    """Return 16 hexadecimal characters for the meaning of a cell, whatever its layout.
+
+    Of its line the expressions count: what it runs over, and when.
+    """
+    items = () if task.options.map is None else task.options.map
+    return _code(task.body, *items, task.options.when or "")
+
+
 @lru_cache(maxsize=1_000)
-def code_of_body(text: str) -> str:
-    """Return 16 hexadecimal characters for the meaning of a cell's body (Python text), whatever its layout."""
-    return blake2b(ast.dump(ast.parse(text)).encode(), digest_size=8).hexdigest()
+def _code(body: str, *expressions: str) -> str:
+    told = "\0".join((ast.dump(ast.parse(body)), *filter(None, expressions)))
+    return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +83,7 @@ class PreparedCell:
     ``edges`` are the runs that it comes after, ``before`` the names and final states of tasks that decide whether it
     runs at all. ``heeding`` is put around a body that runs in the caller's thread. ``show`` takes the last value
     where nobody waits for the cell who would (None), ``flush`` shows what the body has drawn.
-    ``begins`` hears of each run when all that it comes after has ended.
+    ``begins`` hears of each run when all that it comes after has ended. ``is_item`` tells that it is one item's.
     """
 
     task: TaskCell
@@ -92,11 +101,13 @@ class PreparedCell:
     show: Callable[[Any], Any] | None = None
     flush: Callable[[], Any] = lambda: None
     begins: Callable[[LiveRun], Any] = lambda live: None
+    is_item: bool = False
 
     @property
     def code(self) -> str:
         """16 hexadecimal characters that change with the body's meaning, not with its comments or its layout."""
-        return code_of_body(self.task.body)
+        # An item is the same whatever other items there are.
+        return _code(self.task.body) if self.is_item else code_of_task(self.task)
 
     def inputs(self, bound: Mapping[str, Any] | None = None, namespace: Namespace | None = None) -> dict[str, Any]:
         """Return what the cell reads in ``namespace`` (None: in the notebook's, now), with ``bound`` names on top."""

@@ -188,7 +188,7 @@ def _run_all(prepared: PreparedCell, namespace: Namespace | None, executor: Exec
     if live.attempt > 1:
         # Items that an attempt before has completed are restored.
         next_attempt(live)
-    alone = replace(prepared, edges=())
+    alone = replace(prepared, edges=(), is_item=True)
     awaits = prepared.body.is_async and (executor is None or not executor.remote)
     # One for all, and a copy for each with its own work: making it takes longer than an empty item.
     shared = make_callee(alone, prepared.run_here_async if awaits else prepared.run_here)
