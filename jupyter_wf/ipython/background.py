@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.engine.calls import hand_out
+from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
 from jupyter_wf.ipython.interrupts import raised_interrupts
 from jupyter_wf.notebook.cells import Namespace
@@ -203,6 +204,9 @@ class WaitingTransformer(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         """Wait; return the tree as it is, or one that raises."""
         if self._rests or not self._background or not isinstance(node, ast.Module) or _is_ours(node):
+            return node
+        if current_run() is not None:
+            # A magic in the body of a task or flow, perhaps in the background itself: that has waited as a whole.
             return node
         try:
             self.wait(node)

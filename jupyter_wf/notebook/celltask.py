@@ -13,16 +13,15 @@ from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
-from jupyter_wf.core.events import Kept, ResultStored
+from jupyter_wf.core.events import ResultStored
 from jupyter_wf.core.lifecycle import Life, failed, not_ready, skipped
-from jupyter_wf.core.parameters import is_secret
+from jupyter_wf.core.parameters import is_secret, to_json
 from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.core.states import State
 from jupyter_wf.core.triggers import Ready, Verdict, decide
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.calls import Invocation
 from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
-from jupyter_wf.engine.keeping import Keeping
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.sources import blake2b
 from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard
@@ -31,18 +30,15 @@ from jupyter_wf.notebook.elsewhere import CellValue
 from jupyter_wf.notebook.failures import remember_names
 from jupyter_wf.notebook.overlay import Overlay
 from jupyter_wf.notebook.shelf import Shelf
-from jupyter_wf.tasks import Task
 
 __all__ = [
     "INPUTS_LIMIT",
     "CellCall",
-    "CellKeeping",
     "PreparedCell",
     "cell_key",
     "code_of_task",
     "fingerprints",
     "inputs_key",
-    "make_callee",
 ]
 
 #: The largest input (bytes) that is stored of a cell that failed.
@@ -185,22 +181,35 @@ class PreparedCell:
         """
 
         def run() -> CellValue:
-            overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
+            overlay = self._overlay(start, bound)
             with _stopping(), _remembering(overlay):
                 shown = self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         async def run_async() -> CellValue:
-            overlay = Overlay(self.namespace, dict(self.namespace) if start is None else start, bound)
+            overlay = self._overlay(start, bound)
             with _stopping(), _remembering(overlay):
                 shown = await self.body.bind(overlay)()
             return self._take_out(overlay, shown, bound, publish)
 
         return run_async if self.body.is_async else run
 
+    def _overlay(self, start: Namespace | None, bound: Mapping[str, Any] | None) -> Overlay:
+        names = self.body.names
+        return Overlay(
+            self.namespace,
+            dict(self.namespace) if start is None else start,
+            bound,
+            uses=names.reads | names.builtin_reads | names.captured,
+            binds=names.writes,
+        )
+
     def _take_out(self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool) -> CellValue:
         names = self.body.names
         changed = overlay.changed() - (bound or {}).keys()
+        if publish and not self.body.as_module:
+            # A body that runs as a module may have private names that its functions look up.
+            overlay.settle(changed & names.writes)
         value = self.left(overlay, shown if publish and self.show is None else None, changed)
         if publish:
             public = changed & names.writes if not self.body.as_module else {n for n in changed if n[:1] != "_"}
@@ -277,33 +286,10 @@ def _stopping() -> Iterator[None]:
 _NO_DATA = (ModuleType, FunctionType, type)
 
 
-class CellKeeping(Keeping):
-    """Keeps what a cell leaves, each name for itself, where its runs are to be resumed."""
-
-    def __init__(self, prepared: PreparedCell, *, persist: bool) -> None:
-        super().__init__(prepared.run_here)
-        self._prepared = prepared
-        self._persist = persist
-
-    @property
-    def code(self) -> str:
-        """The fingerprint of the cell's body."""
-        return self._prepared.code
-
-    def kept(self, live: LiveRun, value: Any) -> Kept | None:
-        """Return what is stored; names that can't be stored are said in the run's log."""
-        if not self._persist or not isinstance(value, Mapping):
-            return None
-        shelved = Shelf(live.runtime.blobs).keep(value)
-        for name, why in shelved.missing.items():
-            live.log(logging.WARNING, f"{name!r} is not stored, so a resumed run will run this cell again: {why}")
-        return Kept(*shelved.payload, self.code, live.inputs)
-
-
 class CellCall(Invocation):
     """The call of a cell: its inputs are recorded as the run's parameters, its edges as its upstream."""
 
-    __slots__ = ("bound", "edges", "names", "noted", "prepared")
+    __slots__ = ("bound", "edges", "names", "noted", "prepared", "why")
 
     def __init__(
         self,
@@ -321,6 +307,8 @@ class CellCall(Invocation):
         self.names = names
         self.edges = prepared.edges
         self.noted = False
+        #: Why the cell runs, though an attempt before has left something of it.
+        self.why: str | None = None
         self._parameters = {
             name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, _NO_DATA)
         }
@@ -331,10 +319,20 @@ class CellCall(Invocation):
         live = super().begin()
         if is_new:
             self.prepared.tell(live)
+            if self.why is not None:
+                live.log(logging.INFO, f"not restored: {self.why}")
             if self.bound is None and not self.upstream:
                 self.prepared.begins(live)
                 self.noted = True
         return live
+
+    def take(self, live: LiveRun) -> None:
+        """Make the run of an attempt before, which another process has begun, the run of this call."""
+        parameters = self._parameters or {}
+        super().take(live)
+        live.parameters = parameters
+        live.patch(parameters=json.loads(to_json(parameters)))
+        self.prepared.tell(live)
 
     def steps(self, attempt: int = 1) -> Life:
         """Return the life that the run is to lead, now that what it comes after has ended: maybe it is skipped."""
@@ -362,34 +360,3 @@ def fingerprints(live: LiveRun, inputs: Mapping[str, Any]) -> str | None:
     except Unhashable as error:
         live.log(logging.DEBUG, f"a resumed run will run this cell again: {error}")
         return None
-
-
-def make_callee(prepared: PreparedCell, fn: Callable[[], Any], *, plain: bool = False, **more: Any) -> Callee:
-    """Return how the engine runs the cell, its work being ``fn``.
-
-    ``plain`` leaves the options of the line out: of a mapped cell they hold for its items. ``more`` are fields of the
-    `Callee` that differ.
-    """
-    options = prepared.task.options
-    chosen: dict[str, Any] = {}
-    if not plain:
-        chosen = {
-            "retries": options.retries,
-            "retry_delay_seconds": options.retry_delay_seconds,
-            "timeout_seconds": options.timeout_seconds,
-        }
-    if options.run_if is not None:
-        chosen["trigger"] = options.run_if
-    made: Task[..., Any] = Task(
-        fn,
-        name=prepared.task.name,
-        # A cell is one task, not one of many calls: its runs bear its name without a number.
-        task_run_name=prepared.task.name,
-        tags=options.tags,
-        log_prints=options.log_prints,
-        source=prepared.origin,
-        **chosen,
-    )
-    keeping = CellKeeping(prepared, persist=prepared.persist)
-    made.callee = made.callee._replace(keeping=keeping, persist=prepared.persist, **more)
-    return made.callee

@@ -20,8 +20,9 @@ from jupyter_wf.engine.submit import start
 from jupyter_wf.engine.work import next_attempt
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.notebook.cellcache import cell_results
+from jupyter_wf.notebook.cellcallee import make_callee
 from jupyter_wf.notebook.cells import Namespace
-from jupyter_wf.notebook.celltask import CellCall, PreparedCell, make_callee
+from jupyter_wf.notebook.celltask import CellCall, PreparedCell
 from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
 from jupyter_wf.notebook.redefining import define_again
 from jupyter_wf.notebook.usage import Meter

@@ -259,3 +259,95 @@ def test_nothing_is_kept_of_a_cell_that_has_ended(ip: Shell, line: str) -> None:
         return all(ref() is None for ref in watched)
 
     until(gone)
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_functions_see_the_names_as_they_were_too(ip: Shell, gate: threading.Event) -> None:
+    ip.ok("n = 3\ndef inner():\n    return n\ndef outer():\n    return inner()")
+    ip.ok(f"{SLOW}seen = outer()")
+    ip.ok("n = 100\ngate.set()")
+    assert ip.ok("seen, outer()") == (3, 100)
+
+
+def test_functions_see_what_the_cell_that_calls_them_binds(ip: Shell) -> None:
+    ip.ok("scale = 0\ndef norm(x):\n    return x / scale")
+    ip.ok("%%task half -b\nscale = 2\nhalves = norm(8)")
+    assert ip.ok("halves, scale") == (4.0, 2)
+    ip.ok("def double():\n    return 2 * item")
+    ip.ok("%%task doubles --map item=[1,2]\ndoubled = double()")
+    assert ip.ok("doubled") == [2, 4]
+
+
+def test_a_function_that_needs_no_data_is_the_notebooks_own(ip: Shell) -> None:
+    ip.ok("import math\ndef area(r):\n    return math.pi * r * r\nsame = []")
+    ip.ok("%%task circle -b\nsame.append(area)\nsmall = area(1)")
+    ip.ok("small")
+    assert ip.ok("same[0] is area")
+
+
+DEFINES = """%%task define -b
+from dataclasses import dataclass
+counter = 0
+
+def count():
+    global counter
+    counter += 1
+    return counter
+
+@dataclass
+class Point:
+    x: int
+    def up(self):
+        return Point(self.x + step)
+    @staticmethod
+    def origin():
+        return Point(0 * step)
+    @classmethod
+    def at(cls, x):
+        return cls(x + 0 * step)
+    @property
+    def next(self):
+        return count() + self.x
+
+_private = 5
+def shared():
+    return _private
+step = 1
+point = Point(1).up()
+"""
+
+
+def test_what_a_background_cell_defines_is_the_notebooks(ip: Shell) -> None:
+    ip.ok(DEFINES)
+    ip.ok("%wf wait")
+    ip.ok("step = 10")
+    assert ip.ok("count(), count(), counter") == (1, 2, 2)
+    assert ip.ok("point.up().x, Point.origin().x, Point.at(7).x, point.next") == (12, 0, 7, 5)
+    assert ip.ok("shared(), isinstance(point, Point), '_private' in globals()") == (5, True, False)
+    assert ip.ok("import pickle\npickle.loads(pickle.dumps([point, count]))[1] is count")
+    assert ip.namespace["count"].__globals__ is ip.namespace
+
+
+def test_built_in_names_are_no_outputs(ip: Shell) -> None:
+    ip.ok("%%task lengths -b\nn = len([1, 2])\nexec('m = abs(-3)')")
+    assert ip.ok("n, m") == (2, 3)
+    assert {"len", "abs", "exec"}.isdisjoint(ip.namespace)
+
+
+def test_a_magic_in_a_background_cell_does_not_wait_for_its_own_cell(ip: Shell) -> None:
+    ip.ok("n = 1")
+    ip.ok("%%task timed -b\n%time total = n + 1\nfound = !echo {n}")
+    assert ip.ok("total, list(found)") == (2, ["1"])
+
+
+def test_generators_and_comprehensions_live_on(ip: Shell) -> None:
+    ip.ok("def fact(k):\n    return 1 if k < 2 else k * fact(k - 1)")
+    ip.ok(
+        "%%task make -b\ndef steps():\n    yield fact(3)\n    yield later\n"
+        "walk = steps()\nfirst = next(walk)\nlazy = (fact(k) for k in range(5))"
+    )
+    assert ip.ok("first") == 6
+    ip.ok("later = 9")
+    assert ip.ok("next(walk), list(lazy)") == (9, [1, 1, 2, 6, 24])
