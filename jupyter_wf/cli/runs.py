@@ -19,6 +19,7 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.notebook.addresses import find_address
+from jupyter_wf.notebook.facts import spoken
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite import open_store
 
@@ -182,7 +183,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         facts.append(("inside", run.parent_id))
     if run.tags:
         facts.append(("tags", one_line(", ".join(run.tags))))
-    facts += [(one_line(key, 30), one_line(str(value), 500)) for key, value in run.source.items()]
+    facts += [(one_line(key, 30), one_line(text, 500)) for key, text in spoken(run.source)]
     facts += [(f"-p {one_line(name, 60)}", one_line(json.dumps(value), 500)) for name, value in run.parameters.items()]
     return facts
 

@@ -41,9 +41,7 @@ class _Printing:
             if not self._users and builtins.print == self._print:
                 builtins.print = self._original
 
-    def _print(
-        self, *values: Any, sep: object = " ", end: object = "\n", file: Any = None, **more: Any
-    ) -> None:
+    def _print(self, *values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, **more: Any) -> None:
         live = CURRENT.get()
         elsewhere = file is not None and file is not sys.stdout and file is not sys.stderr
         if live is None or not live.log_prints or elsewhere or SILENCE.depth:

@@ -90,6 +90,17 @@ class Session:
         # Hidden: `%who` lists what is the user's.
         self.shell.push({"wf_return": self.shell.user_ns.get("wf_return", wf_return)}, interactive=False)  # type: ignore[no-untyped-call]
         self._adopt_parent()
+        self._note_first_cell()
+
+    def _note_first_cell(self) -> None:
+        """Take in the cell that loads the extension: it began before anybody listened."""
+        request = self._request()
+        history = self.shell.history_manager
+        code = request.get("content", {}).get("code")
+        if code is None and history is not None and len(history.input_hist_raw) > 1:
+            code = history.input_hist_raw[-1]
+        if isinstance(code, str) and code.strip():
+            self.cells.ledger.execute(code, request.get("metadata", {}).get("cellId"))
 
     def close(self) -> None:
         """Take back everything that `open` did; views keep their last form."""

@@ -38,6 +38,8 @@ class EarlierTasks:
                 if each.kind == "task":
                     found[each.task_name or each.name] = each
         self._found = found
+        #: Why what was taken up last is not restored, where a run of its own is to say so.
+        self.why: str | None = None
 
     def take_up(self, prepared: PreparedCell) -> tuple[LiveRun | None, bool]:
         """Return the run that goes on with what an attempt before has left of a cell, and whether it is restored.
@@ -45,12 +47,14 @@ class EarlierTasks:
         A restored run is COMPLETED, as ``Resumed``, and what it left is in the notebook's namespace again. One that is
         not restored begins its next attempt; None where there is none of it to go on with.
         """
+        self.why = None
         earlier = self._found.pop(prepared.task.name, None)
         if earlier is None:
             return None, False
         value, why = self._value(prepared, earlier)
         if value is None:
             if not self._same:
+                self.why = why
                 return None, False
             live = self._adopt(earlier)
             live.take_up()

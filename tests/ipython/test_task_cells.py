@@ -432,3 +432,12 @@ def test_the_last_value_is_an_artifact_of_the_task(ip: Shell) -> None:
     ip.ok("%%task load\nx = [1, 2]\nx")
     artifacts = current_runtime().store.artifacts.of_run(last(ip, "load").id)
     assert [artifact.data for artifact in artifacts] == ["[1, 2]"]
+
+
+def test_the_cell_that_loads_the_extension_is_known(ip: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    ip.ok("%unload_ext jupyter_wf")
+    ip.ok("%load_ext jupyter_wf\nn = 3")
+    ip.ok("%%task a\nm = n")
+    ip.ok("n = 4")
+    ip.ok("%%task a\nm = n")
+    assert "Warning" not in capsys.readouterr().err

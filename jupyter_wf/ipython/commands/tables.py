@@ -17,6 +17,7 @@ from jupyter_wf.core.durations import duration
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import LogRecord, Run
 from jupyter_wf.core.states import State, StateType
+from jupyter_wf.notebook.facts import spoken
 from jupyter_wf.notebook.failures import FrameJSON
 
 __all__ = ["Cell", "LogTable", "RunCard", "RunList", "StoredFailure", "Table", "label", "one_line", "state_cell"]
@@ -253,7 +254,7 @@ class RunCard:
         facts += [("started", Cell(_moment(run.started_at or run.created_at))), ("time", Cell(_took(run)))]
         facts += [("inside", Cell(run.parent_id))] if run.parent_id else []
         facts += [("tags", Cell(one_line(", ".join(run.tags))))] if run.tags else []
-        facts += [(one_line(name, 30), Cell(_json(value))) for name, value in run.source.items()]
+        facts += [(one_line(name, 30), Cell(one_line(text, 500))) for name, text in spoken(run.source)]
         facts += [(f"-p {one_line(name, 60)}", Cell(_json(value))) for name, value in run.parameters.items()]
         return Table(("", ""), [(Cell(name, _QUIET), cell) for name, cell in facts if cell.text])
 
