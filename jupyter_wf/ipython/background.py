@@ -15,7 +15,7 @@ from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.engine.calls import hand_out
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
-from jupyter_wf.ipython.interrupts import raised_interrupts
+from jupyter_wf.ipython.interrupts import Deafness, raised_interrupts
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.dataflow import TaskCell
 from jupyter_wf.notebook.lookups import looked_up
@@ -59,12 +59,13 @@ class Pending:
 class Background:
     """The task cells of a kernel that run in the background, or have failed there.
 
-    ``namespace`` returns the notebook's names. `add` and `forget` may be called from any thread,
-    what waits only from the one that runs the cells.
+    ``namespace`` returns the notebook's names; ``deafness`` begins when the stop button has ended a wait. `add` and
+    `forget` may be called from any thread, what waits only from the one that runs the cells.
     """
 
-    def __init__(self, board: _Waits, namespace: Callable[[], Namespace]) -> None:
+    def __init__(self, board: _Waits, deafness: Deafness, namespace: Callable[[], Namespace]) -> None:
         self._board = board
+        self._deafness = deafness
         self._namespace = namespace
         self._pending: dict[str, Pending] = {}
         self._lock = threading.Lock()
@@ -148,14 +149,15 @@ class Background:
         open_ = [pending for pending in due if not pending.ended.is_set()]
         if not open_:
             return
-        try:
-            with self._board.waiting([pending.task.name for pending in open_]), raised_interrupts():
+        interrupted = False
+        with self._board.waiting([pending.task.name for pending in open_]), raised_interrupts():
+            try:
                 for pending in open_:
                     pending.ended.wait()
-        except KeyboardInterrupt:
-            interrupted = True
-        else:
-            interrupted = False
+            except KeyboardInterrupt:
+                # People press the button twice.
+                self._deafness.begin()
+                interrupted = True
         if interrupted:
             # A new one: where in our code it has hit is of no interest.
             raise KeyboardInterrupt

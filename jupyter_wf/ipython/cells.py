@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from jupyter_wf.engine.submit import start
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.ipython.background import Background, WaitingTransformer
 from jupyter_wf.ipython.displays import flush_figures, show_nothing, show_value
-from jupyter_wf.ipython.interrupts import HeededInterrupts
+from jupyter_wf.ipython.interrupts import Deafness, HeededInterrupts, raised_interrupts
 from jupyter_wf.notebook.cells import compile_body
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
 from jupyter_wf.notebook.cellwork import call_beside, call_here, call_mapped
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "TaskCells"]
 
+_HEARD: AbstractContextManager[None] = nullcontext()
 _NEVER = State(type=StateType.PENDING, name="NotReady", message="it has not run")
 
 
@@ -66,12 +67,12 @@ class Cell:
 class TaskCells:
     """Runs the task cells of a shell. ``headless`` tells that a runner executes the notebook."""
 
-    def __init__(self, shell: InteractiveShell, runtime: Runtime, board: Board) -> None:
+    def __init__(self, shell: InteractiveShell, runtime: Runtime, board: Board, deafness: Deafness) -> None:
         self.shell = shell
         self.runtime = runtime
         self.board = board
         self.ledger = Ledger(shell.user_ns)
-        self.background = Background(board, lambda: shell.user_ns)
+        self.background = Background(board, deafness, lambda: shell.user_ns)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
         self._earlier: EarlierTasks | None = None
@@ -156,6 +157,8 @@ class TaskCells:
         if live is not None:
             call.take(live)
             self.runtime.announce(live)
+        elif self._earlier is not None:
+            call.why = self._earlier.why
         if options.background:
             self.start(call)
             return None
@@ -285,7 +288,9 @@ class TaskCells:
         __tracebackhide__ = True
         task = call.prepared.task
         try:
-            execute(call)
+            # A cell that awaits, but on other threads, keeps the event loop waiting here.
+            with raised_interrupts() if call.prepared.body.is_async else _HEARD:
+                execute(call)
         except BaseException as error:
             if call.begun:
                 settle(call.live, error)

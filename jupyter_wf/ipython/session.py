@@ -55,7 +55,7 @@ class Session:
         self._rerunner = Rerunner(shell, self.board) if hasattr(shell, "kernel") else None
         self._deafness = Deafness()
         self.failures = Failures(self.runtime)
-        self.cells = TaskCells(shell, self.runtime, self.board)
+        self.cells = TaskCells(shell, self.runtime, self.board, self._deafness)
         self._raw_cell = ""
         self._cell_id: str | None = None
         #: The notebook run that a runner executes here.
