@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.lab import Lab, LabProcess
-from tests.browser.screen import NotebookScreen, Screen
+from tests.browser.screen import NotebookScreen, Screen, opened
 
 #: Nothing that calls home, nothing that needs a graphics card or a user's sandbox.
 _OPTIONS = (
@@ -45,29 +44,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def _page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1360, "height": 860}, device_scale_factor=1)
-    context.set_default_timeout(15_000)
-    try:
-        yield context.new_page()
-    finally:
-        context.close()
-
-
 @pytest.fixture
 def screen(browser: Browser, lab: Lab) -> Iterator[Screen]:
     """A page of JupyterLab that must not have complained of anything in the end."""
-    with _page(browser) as page:
-        screen = Screen(page, lab)
+    with opened(Screen, browser, lab) as screen:
         yield screen
-    assert not screen.complaints, "\n".join(screen.complaints)
 
 
 @pytest.fixture
 def notebook_screen(browser: Browser, lab: Lab) -> Iterator[NotebookScreen]:
     """A page of Notebook 7 on the same server that must not have complained of anything in the end."""
-    with _page(browser) as page:
-        screen = NotebookScreen(page, lab)
+    with opened(NotebookScreen, browser, lab) as screen:
         yield screen
-    assert not screen.complaints, "\n".join(screen.complaints)

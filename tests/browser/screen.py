@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from playwright.sync_api import ConsoleMessage, Error, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, expect
 
 from tests.browser.lab import ROOT, Lab
 
@@ -21,7 +23,11 @@ _THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 #: What JupyterLab itself complains of in a folder that is new: no fault of ours.
 _KNOWN = ("favicon", "/lsp/status", "apputils-extension:themes", "/api/workspaces")
 #: What Notebook 7.6 throws by itself when it opens a notebook, with or without this extension.
-_NOTEBOOKS = "Cannot read properties of undefined (reading 'schema')"
+_NOTEBOOKS = (
+    "Cannot read properties of undefined (reading 'schema')",
+    # The file browser's part restores what a list of files has shown; a notebook's page has none.
+    "Command 'filebrowser:open-path' not registered.",
+)
 #: What anywidget throws, two seconds later and where nobody sees it, if a run ends before its view's code is loaded.
 _LATE = "[anywidget] Failed to initialize model."
 
@@ -159,7 +165,7 @@ class NotebookScreen(Screen):
             self.page.wait_for_function("window.jupyterapp.shell.currentWidget?.content?.widgets?.length > 0")
 
     def _forgiven(self) -> tuple[str, ...]:
-        return (*super()._forgiven(), _NOTEBOOKS)
+        return (*super()._forgiven(), *_NOTEBOOKS)
 
     @property
     def view(self) -> Locator:
@@ -170,3 +176,19 @@ class NotebookScreen(Screen):
     def left_behind(self) -> Locator:
         """The place of the first static form."""
         return self.page.locator("table.jupyter-wf-run").first
+
+
+S = TypeVar("S", bound=Screen)
+
+
+@contextmanager
+def opened(kind: type[S], browser: Browser, lab: Lab) -> Iterator[S]:
+    """Return a page of a kind for the block; it must not have complained of anything in the end."""
+    context = browser.new_context(viewport={"width": 1360, "height": 860}, device_scale_factor=1)
+    context.set_default_timeout(15_000)
+    try:
+        screen = kind(context.new_page(), lab)
+        yield screen
+    finally:
+        context.close()
+    assert not screen.complaints, "\n".join(screen.complaints)

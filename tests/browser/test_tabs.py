@@ -1,12 +1,15 @@
-"""The tabs of a run: the same below a cell, where they are live, and on the run's page."""
+"""The tabs of a run: the same below a cell of JupyterLab or Notebook 7, where they are live, and on the run's page."""
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Locator, expect
+from collections.abc import Iterator
 
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser.lab import Lab
 from tests.browser.programs import WAIT, write_notebook
-from tests.browser.screen import Screen
+from tests.browser.screen import NotebookScreen, Screen, opened
 
 _WAIT = WAIT.format(gate="tabs-go").replace("\n", "\n    ")
 _FLOW = f"""from jupyter_wf import flow, get_run_logger, task
@@ -37,23 +40,50 @@ def nightly(days, city):
 nightly(5, "Rotterdam")"""
 
 
+#: Where the widget is to work, and what opens it there.
+_PLACES: dict[str, type[Screen]] = {"jupyterlab": Screen, "notebook7": NotebookScreen}
+
+
+@pytest.fixture(scope="module", params=list(_PLACES))
+def live(request: pytest.FixtureRequest, browser: Browser, lab: Lab) -> Iterator[Screen]:
+    """A page with the live view of a flow that waits in its last task; in the end the view must become a table."""
+    gate = lab.root / "tabs-go"
+    gate.unlink(missing_ok=True)
+    name = f"tabs-{request.param}"
+    write_notebook(lab.root / f"{name}.ipynb", "%load_ext jupyter_wf", _FLOW)
+    with opened(_PLACES[request.param], browser, lab) as screen:
+        screen.open(f"{name}.ipynb", workspace=name)
+        screen.kernel_ready()
+        screen.run("notebook:run-all-cells")
+        expect(view_of(screen).locator(".wf-Task").filter(has_text="report")).to_have_attribute("data-state", "RUNNING")
+        yield screen
+        screen.theme("light")
+        gate.touch()
+        expect(screen.page.locator("table.jupyter-wf-run").first).to_contain_text("Completed")
+        expect(screen.page.locator(".wf-RunView")).to_have_count(0)
+
+
 @pytest.fixture
-def view(screen: Screen) -> Locator:
-    """The live view of a flow that waits in its last task."""
-    (screen.lab.root / "tabs-go").unlink(missing_ok=True)
-    write_notebook(screen.lab.root / "tabs.ipynb", "%load_ext jupyter_wf", _FLOW)
-    screen.open("tabs.ipynb", workspace="tabs")
-    screen.kernel_ready()
-    screen.run("notebook:run-all-cells")
-    found = screen.page.locator(".wf-RunView").first
-    expect(found.locator(".wf-Task").filter(has_text="report")).to_have_attribute("data-state", "RUNNING")
+def view(live: Screen) -> Locator:
+    """The live view, with nothing chosen."""
+    found = view_of(live)
+    expect(found).to_have_attribute("data-state", "RUNNING")
+    close = found.get_by_role("button", name="Close the details")
+    if close.is_visible():
+        close.click()
+        expect(close).to_be_hidden()
     return found
 
 
-def end(screen: Screen) -> None:
-    """Let the flow end, and wait until its view has become a table."""
-    (screen.lab.root / "tabs-go").touch()
-    expect(screen.page.locator("table.jupyter-wf-run").first).to_contain_text("Completed")
+@pytest.fixture
+def place(live: Screen) -> str:
+    """The name of the place that the view is in."""
+    return next(name for name, kind in _PLACES.items() if type(live) is kind)
+
+
+def view_of(screen: Screen) -> Locator:
+    """Return the place of the live view."""
+    return screen.page.locator(".wf-RunView").first
 
 
 def open_tab(view: Locator, name: str) -> Locator:
@@ -64,7 +94,7 @@ def open_tab(view: Locator, name: str) -> Locator:
     return panel
 
 
-def test_tasks_are_grouped_narrowed_and_opened(screen: Screen, view: Locator) -> None:
+def test_tasks_are_grouped_narrowed_and_opened(view: Locator) -> None:
     panel = open_tab(view, "Tasks")
     tasks = panel.locator(".wf-Task")
     expect(tasks).to_have_count(3)
@@ -83,12 +113,11 @@ def test_tasks_are_grouped_narrowed_and_opened(screen: Screen, view: Locator) ->
     expect(panel).to_contain_text("No task fits the filter.")
     panel.get_by_role("button", name="Show all").click()
     expect(tasks.first).to_be_visible()
-    end(screen)
 
 
-def test_tasks_are_walked_by_keys_that_the_notebook_does_not_take(screen: Screen, view: Locator) -> None:
+def test_tasks_are_walked_by_keys_that_the_notebook_does_not_take(live: Screen, view: Locator) -> None:
     tasks = open_tab(view, "Tasks").get_by_role("treegrid", name="Tasks")
-    cells = screen.page.locator(".jp-Cell").count()
+    cells = live.page.locator(".jp-Cell").count()
     tasks.focus()
     for key in ("Home", "ArrowRight", "ArrowDown", "Enter"):
         tasks.press(key)
@@ -97,7 +126,7 @@ def test_tasks_are_walked_by_keys_that_the_notebook_does_not_take(screen: Screen
     tasks.press("b")
     tasks.press("a")
     expect(tasks).to_be_focused()
-    assert screen.page.locator(".jp-Cell").count() == cells
+    assert live.page.locator(".jp-Cell").count() == cells
     tasks.press("Escape")
     expect(tasks.locator("[aria-selected=true]")).to_have_count(0)
     tab = view.get_by_role("tab", name="Tasks")
@@ -105,10 +134,9 @@ def test_tasks_are_walked_by_keys_that_the_notebook_does_not_take(screen: Screen
     tab.press("ArrowRight")
     expect(view.get_by_role("tab", name="Graph")).to_be_focused()
     expect(view.get_by_role("tabpanel", name="Graph")).to_be_visible()
-    end(screen)
 
 
-def test_the_graph_shows_what_depends_on_what(screen: Screen, view: Locator) -> None:
+def test_the_graph_shows_what_depends_on_what(live: Screen, view: Locator, place: str) -> None:
     panel = open_tab(view, "Graph")
     nodes = panel.get_by_role("treeitem")
     expect(nodes.filter(has_text="load × 5")).to_be_visible()
@@ -117,21 +145,19 @@ def test_the_graph_shows_what_depends_on_what(screen: Screen, view: Locator) -> 
     report.click()
     expect(view.get_by_label("The chosen task")).to_contain_text("Running")
     for theme in ("light", "dark"):
-        screen.theme(theme)
-        screen.shot(f"widget-graph-{theme}")
-    screen.theme("light")
-    end(screen)
+        live.theme(theme)
+        live.shot(f"widget-graph-{theme}-{place}")
+    live.theme("light")
 
 
-def test_the_timeline_shows_attempts_and_waiting(screen: Screen, view: Locator) -> None:
+def test_the_timeline_shows_attempts_and_waiting(live: Screen, view: Locator, place: str) -> None:
     panel = open_tab(view, "Timeline")
     expect(panel).to_contain_text("load × 5")
     expect(panel).to_contain_text("1 failed")
-    screen.shot("widget-timeline-light")
-    end(screen)
+    live.shot(f"widget-timeline-light-{place}")
 
 
-def test_the_log_follows_narrows_and_finds(screen: Screen, view: Locator) -> None:
+def test_the_log_follows_narrows_and_finds(live: Screen, view: Locator, place: str) -> None:
     panel = open_tab(view, "Logs")
     lines = panel.locator(".wf-Log")
     expect(lines.filter(has_text="one part is missing")).to_be_visible()
@@ -141,13 +167,12 @@ def test_the_log_follows_narrows_and_finds(screen: Screen, view: Locator) -> Non
     panel.get_by_label("Log level").select_option("30")
     expect(panel.locator(".wf-Logs-found")).to_have_text("no match")
     expect(lines.filter(has_text="one part is missing")).to_be_visible()
-    screen.shot("widget-logs-light")
+    live.shot(f"widget-logs-light-{place}")
     panel.get_by_label("Log level").select_option("0")
     lines.filter(has_text="one part is missing").locator(".wf-Log-run").click()
     expect(lines).to_have_count(1)
     open_tab(view, "Tasks")
     expect(view.locator(".wf-Task[aria-selected=true]")).to_contain_text("report")
-    end(screen)
 
 
 def test_the_page_of_a_run_has_the_same_tabs(screen: Screen) -> None:
