@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -15,6 +16,8 @@ import psutil
 __all__ = ["Meter", "Usage"]
 
 _LINUX = sys.platform.startswith("linux")
+#: Whether the system tells which processes a thread has started (most Linux kernels do).
+_TELLS_CHILDREN = _LINUX and Path("/proc/thread-self/children").exists()
 #: Written to a process's ``clear_refs`` it makes the kernel forget the peak of its memory: nothing else happens.
 _FORGET_PEAK = "5"
 _PEAK = re.compile(rb"^VmHWM:\s*(\d+) kB", re.MULTILINE)
@@ -125,15 +128,43 @@ def _cpu_and_memory(process: psutil.Process) -> tuple[float, dict[int, int]]:
 
     What ended children used is in their parent's account, so that the sum never falls.
     """
-    tree = [process]
-    with suppress(psutil.Error):
-        tree += process.children(recursive=True)
+    tree = [process, *_below(process)]
     cpu, memory = 0.0, {}
     for each in tree:
         with suppress(psutil.Error), each.oneshot():
             cpu += sum(each.cpu_times()[:4])
             memory[each.pid] = each.memory_info().rss
     return cpu, memory
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    """Return the processes below another one.
+
+    psutil looks at every process of the machine for that, which takes longer than most cells.
+    """
+    if not _TELLS_CHILDREN:
+        with suppress(psutil.Error):
+            return list(process.children(recursive=True))
+        return []
+    found: list[psutil.Process] = []
+    left = [process.pid]
+    while left:
+        for pid in _children(left.pop()):
+            with suppress(psutil.Error):
+                found.append(psutil.Process(pid))
+                left.append(pid)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that the threads of one have started, as far as they are still there."""
+    found: list[int] = []
+    with suppress(OSError), os.scandir(f"/proc/{pid}/task") as threads:
+        for thread in threads:
+            # It may have ended by now.
+            with suppress(OSError), open(f"{thread.path}/children", "rb") as file:
+                found += map(int, file.read().split())
+    return found
 
 
 def _note(meters: list[Meter], pid: int) -> None:

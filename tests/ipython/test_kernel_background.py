@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from queue import Empty
-from typing import Any
 
 import pytest
 
