@@ -70,6 +70,13 @@ def _code(body: str, *expressions: str) -> str:
     return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
+@lru_cache(maxsize=100)
+def _names_in(expression: str) -> frozenset[str]:
+    """Return the names in an expression."""
+    tree = ast.parse(expression, mode="eval")
+    return frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedCell:
     """A task cell that can be run in a namespace.
@@ -118,14 +125,12 @@ class PreparedCell:
                 found[name] = value
         return {**found, **bound}
 
-    def _of_the_line(self) -> set[str]:
+    def _of_the_line(self) -> frozenset[str]:
         """Return the names that only the line's --map reads."""
         if self.task.options.map is None:
-            return set()
+            return frozenset()
         body = self.body.names
-        tree = ast.parse(self.task.options.map[1], mode="eval")
-        named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        return named - body.reads - body.builtin_reads - body.captured
+        return _names_in(self.task.options.map[1]) - body.reads - body.builtin_reads - body.captured
 
     def verdict(self, names: Namespace | None = None) -> Verdict:
         """Say whether the cell is to run, given the runs before it, and its condition in ``names``.
@@ -206,7 +211,8 @@ class PreparedCell:
 
     def _take_out(self, overlay: Overlay, shown: Any, bound: Mapping[str, Any] | None, publish: bool) -> CellValue:
         names = self.body.names
-        changed = overlay.changed() - (bound or {}).keys()
+        # What the syntax shows need not be looked for among all names of the notebook.
+        changed = overlay.changed(None if self.body.as_module else names.writes) - (bound or {}).keys()
         if publish and not self.body.as_module:
             # A body that runs as a module may have private names that its functions look up.
             overlay.settle(changed & names.writes)

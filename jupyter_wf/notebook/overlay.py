@@ -99,12 +99,13 @@ class Overlay(dict[str, Any]):
         except KeyError:
             return default
 
-    def changed(self) -> set[str]:
-        """Return the names that were bound here, or bound again, since the beginning."""
+    def changed(self, among: Iterable[str] | None = None) -> set[str]:
+        """Return the names, of those ``among`` or of all, that were bound here, or bound again, since the beginning."""
         start, lent = self._start, self._lent
+        items = self.items() if among is None else [(name, self[name]) for name in among if name in self]
         return {
             name
-            for name, value in self.items()
+            for name, value in items
             if start.get(name, _NOTHING) is not value and lent.get(name, _NOTHING) is not value
         }
 
@@ -129,9 +130,9 @@ class Overlay(dict[str, Any]):
 
     def release(self, kept: Iterable[str] = ()) -> None:
         """Forget everything but ``kept``: names that belong to functions of the cell, and to nobody else."""
-        stays = _KEPT | set(kept)
-        for name in self.keys() - stays:
-            del self[name]
+        stays = {name: self[name] for name in (*_KEPT, *kept) if name in self}
+        self.clear()
+        self.update(stays)
         self._start, self._lent = {}, {}
         self._released = True
 
