@@ -351,3 +351,14 @@ def test_generators_and_comprehensions_live_on(ip: Shell) -> None:
     assert ip.ok("first") == 6
     ip.ok("later = 9")
     assert ip.ok("next(walk), list(lazy)") == (9, [1, 1, 2, 6, 24])
+
+
+def test_run_does_not_mind_a_plain_cell_that_is_no_python(ip: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    ip.ok("%%task one\na = 1")
+    ip.run("not python at all")
+    ip.ok("%wf run --all")
+    assert len([run for run in ip.runs() if run.name == "one"]) == 2
+    capsys.readouterr()
+    ip.run("%%task two\nnot python at all")
+    ip.run("%wf run")
+    assert "UsageError: %wf run: " in capsys.readouterr().err

@@ -18,6 +18,7 @@ from jupyter_wf.ipython.updating import update
 from jupyter_wf.notebook.dataflow import is_error
 from jupyter_wf.notebook.dataflow_graph import dataflow_graph
 from jupyter_wf.notebook.ledger import TaskStatus
+from jupyter_wf.notebook.parsed_cells import parse_cell
 from jupyter_wf.notebook.update import missing_names, todo
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class _Run(Command):
             raise UsageError("%wf run --downstream needs the name of a task")
         session.look_at_notebook()
         ledger = session.cells.ledger
-        wrong = [problem.message for problem in ledger.dataflow.problems if is_error(problem.kind)]
+        # A cell that is no task and no Python either, such as notes, is none of those that are to run.
+        notes = {cell.index for cell in ledger.cells if parse_cell(cell.source).task is None}
+        problems = [p for p in ledger.dataflow.problems if not (p.kind == "syntax" and p.cell in notes)]
+        wrong = [problem.message for problem in problems if is_error(problem.kind)]
         if wrong:
             raise UsageError(f"%wf run: {wrong[0]}" + (f" (and {len(wrong) - 1} more: %wf check)" if wrong[1:] else ""))
         found = todo(ledger, args.names, everything=args.all, downstream=args.downstream)
