@@ -30,6 +30,7 @@ from jupyter_wf.executors.base import Executor
 from jupyter_wf.ipython.background import Background, WaitingTransformer
 from jupyter_wf.ipython.displays import flush_figures, show_nothing, show_value
 from jupyter_wf.ipython.interrupts import Deafness, HeededInterrupts, raised_interrupts
+from jupyter_wf.ipython.stale import StaleMarks
 from jupyter_wf.notebook.cells import compile_body
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
 from jupyter_wf.notebook.cellwork import call_beside, call_here, call_mapped
@@ -72,6 +73,7 @@ class TaskCells:
         self.runtime = runtime
         self.board = board
         self.ledger = Ledger(shell.user_ns)
+        self._marks = StaleMarks(self.ledger, board)
         self.background = Background(board, deafness, lambda: shell.user_ns)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
@@ -81,7 +83,6 @@ class TaskCells:
         self._warned: set[str] = set()
         #: The run whose last value the shell is about to show.
         self.shown: LiveRun | None = None
-        self._stale: dict[str, str | None] = {}
 
     # -- what is known of the notebook -----------------------------------------------------------------------------
 
@@ -388,10 +389,5 @@ class TaskCells:
 
     def mark_stale(self) -> None:
         """Say of the last runs whose outputs are out of date why, and take it back of those that are not any more."""
-        if self.headless:
-            return
-        now = {s.record.run_id: s.stale for s in self.ledger.status() if s.record is not None}
-        changed = {run_id: why for run_id, why in now.items() if self._stale.get(run_id) != why}
-        self._stale = now
-        if changed:
-            self.board.mark_stale(changed)
+        if not self.headless:
+            self._marks.update()

@@ -54,6 +54,9 @@ class FinishedViews:
     def keep(self, run_id: str, html: str, text: str, display_id: str, place: Place, stale: str | None) -> None:
         """Remember the static forms of a run's view; ``html`` and ``text`` do not say that it is ``stale``."""
         self.forget(run_id)
+        # A flow or task that is called in a loop has one view: it is about its newest run.
+        for other in [other for other, known in self._views.items() if known.display_id == display_id]:
+            self.forget(other)
         view = _Finished(html=html, text=text, display_id=display_id, place=place, stale=stale)
         self._views[run_id] = view
         self._size += view.size

@@ -159,9 +159,15 @@ def _td(content: str) -> str:
     return f"<td style='{_CELL}'>{content}</td>"
 
 
+#: What a sign says by itself.
+_USUAL = ("Completed", "Failed", "Running", "Pending")
+
+
 def _row_text(row: Row, now: str) -> str:
     took = duration(row["started_at"], row["ended_at"] or now)
     line = f"  {_sign(row['state'])} {_plain(row['name'])}{_counted(row)}  {took}"
+    if row["state"]["name"] not in _USUAL:
+        line += f"  {_plain(row['state']['name'])}"
     if row["attempt"] > 1:
         line += f"  attempt {row['attempt']}"
     if row["error"]:

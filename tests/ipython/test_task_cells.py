@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-
 from jupyter_wf.core.models import Run
+from jupyter_wf.core.states import State, StateType
 from jupyter_wf.engine.runtime import current_runtime
+from jupyter_wf.ipython.stale import StaleMarks
+from jupyter_wf.notebook.dataflow import CellInput, read_dataflow
+from jupyter_wf.notebook.ledger import Ledger
 from jupyter_wf.store.blobs import Payload
 
 if TYPE_CHECKING:
@@ -116,7 +120,7 @@ def test_an_awaiting_cell_runs_in_the_background(ip: Shell) -> None:
     assert ip.ok("answer") == 42
 
 
-# -- elsewhere ----------------------------------------------------------------------------------------------------------
+# -- elsewhere --------------------------------------------------------------------------------------------------------
 
 
 def test_a_cell_runs_in_another_process(ip: Shell) -> None:
@@ -130,10 +134,12 @@ def test_a_cell_runs_in_another_process(ip: Shell) -> None:
 def test_a_cell_whose_names_are_not_all_seen_is_not_sent(ip: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     ip.run("%%task remote --executor process\nexec('x = 1')")
     assert "it can only run in this kernel" in capsys.readouterr().err
+    ip.run("%%task remote --executor process\n_rate = 3\ndef f(): return _rate")
+    assert "what it defines uses '_rate', which stays in the cell" in capsys.readouterr().err
     assert task_runs(ip) == []
 
 
-# -- map -----------------------------------------------------------------------------------------------------------------
+# -- map --------------------------------------------------------------------------------------------------------------
 
 
 def test_map_makes_lists_in_order(ip: Shell) -> None:
@@ -220,6 +226,13 @@ def test_what_cannot_be_stored_is_not_cached(ip: Shell) -> None:
     assert last(ip, "fit").state.name == "Completed"
 
 
+def test_a_cell_whose_functions_use_what_stays_in_it_is_not_cached(ip: Shell) -> None:
+    for _ in range(2):
+        ip.ok("%%task rates --cache\n_rate = 3\ndef f(): return _rate\nx = 1")
+        assert last(ip, "rates").state.name == "Completed" and ip.ok("f()") == 3
+    assert any("not cached: what it defines uses '_rate'" in line for line in logs(last(ip, "rates")))
+
+
 def test_each_item_of_a_mapped_cell_is_cached_by_itself(ip: Shell) -> None:
     ip.ok("numbers = [1, 2]")
     ip.ok("%%task square --cache --map n=numbers\nsquared = n * n")
@@ -273,6 +286,26 @@ def test_a_task_is_stale_when_a_plain_name_that_it_reads_is_another(ip: Shell) -
         assert _status(ip)["load"][1] == ""
     ip.ok("def scale(x):\n    return x * 3")
     assert _status(ip)["load"][1] == "stale: 'scale' has changed"
+
+
+def test_the_view_of_a_run_that_is_not_the_newest_says_so(ip: Shell) -> None:
+    told: list[dict[str, str | None]] = []
+    marks = StaleMarks(Ledger(ip.namespace), SimpleNamespace(mark_stale=told.append))
+    ledger = marks._ledger
+    task = read_dataflow([CellInput(index=0, cell_id=None, source="%%task load\nx = n")]).tasks[0]
+    ledger.read([CellInput(index=0, cell_id="a", source=task.source)])
+    done = State(type=StateType.COMPLETED, name="Completed")
+    ip.namespace["n"] = 1
+    ledger.begin(task, "first")
+    ledger.end("load", "first", done)
+    marks.update()
+    assert told == []
+    ip.namespace["n"] = 2
+    marks.update()
+    ledger.begin(task, "second")
+    ledger.end("load", "second", done)
+    marks.update()
+    assert told == [{"first": "'n' has changed"}, {"first": "it was run again"}]
 
 
 def test_run_brings_up_to_date_in_order(ip: Shell) -> None:
@@ -401,7 +434,7 @@ def test_graph_shows_how_tasks_stand(ip: Shell, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith("flowchart LR")
 
 
-# -- ends ----------------------------------------------------------------------------------------------------------------
+# -- ends -------------------------------------------------------------------------------------------------------------
 
 
 def test_exit_in_a_task_cell_ends_it_as_completed(ip: Shell) -> None:
