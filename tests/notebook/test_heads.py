@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from jupyter_wf.core.errors import CellLineError
 from jupyter_wf.notebook.heads import Head, split_head
 
