@@ -17,6 +17,8 @@ from typing import Any
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from jupyter_wf.notebook.orphans import note_group
+
 __all__ = ["GRACE", "HeadlessKernel", "KernelStartError", "kernel_name_of"]
 
 #: Seconds to wait after each of interrupt, TERM and KILL.
@@ -78,6 +80,7 @@ class HeadlessKernel:
             raise KernelStartError(f"the kernel {self.name!r} can't be started: {error}") from error
         provisioner = self.manager.provisioner
         self._process, self._group = provisioner.process, provisioner.pgid or 0
+        note_group(self._private, self._group)
         self.client = self.manager.client()
         self.client.start_channels(stdin=False)
         try:

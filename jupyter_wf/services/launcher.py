@@ -21,6 +21,7 @@ from jupyter_wf.core.parameters import is_secret, to_json
 from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
+from jupyter_wf.notebook.orphans import end_orphans
 from jupyter_wf.notebook.parameters import inject, notebook_arguments
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.snapshots import keep_snapshot
@@ -258,6 +259,8 @@ def _record(
 def _watch(store: Store, process: ProcessInfo, launched: Launched, private: Path) -> None:
     """Wait for the runner's end; see to it that neither its run stays open then nor its folder is left behind."""
     code, run_id = launched.process.wait(), launched.run.id
+    # The system has killed the kernel with its runner, but not what the kernel had started.
+    end_orphans(private)
     shutil.rmtree(private, ignore_errors=True)
     try:
         if not store.get_run(run_id).state.is_closed():

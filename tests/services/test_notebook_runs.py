@@ -4,88 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jupyter_wf.core.errors import InvalidRequest, JupyterWfError, ParameterError, RunFinished, RunnerError, TargetError
-from jupyter_wf.core.models import Run, RunFilter
-from jupyter_wf.core.settings import Settings
+from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.services import notebook_runs, runners
 from jupyter_wf.services.launcher import Launched, start_notebook
-from jupyter_wf.services.notebook_runs import rerun_notebook, resume_notebook
-from tests.notebook.making import code, printed, read_cells, write_notebook
+from tests.notebook.making import code
+from tests.services.desk import FAILS, LOAD, Desk, shown
 from tests.waiting import until
-
-FAILS = "from pathlib import Path\nassert Path('mended').exists()"
-LOAD = "%load_ext jupyter_wf"
-
-
-class Desk:
-    """Starts and resumes the notebook ``n.ipynb`` and looks at what became of it."""
-
-    def __init__(self, runtime: Runtime, folder: Path) -> None:
-        self.runtime = runtime
-        self.folder = folder
-        self.path = folder / "n.ipynb"
-
-    def write(self, *cells: str | dict[str, Any]) -> None:
-        write_notebook(self.path, *cells)
-
-    def start(self, **parameters: Any) -> Run:
-        """Run the notebook to its end."""
-        runtime = self.runtime
-        launched = start_notebook(
-            runtime.store, runtime.settings, self.path, parameters=parameters, source={}, process=runtime.process
-        )
-        return self.ended(launched)
-
-    def resume(self, run: Run, **options: Any) -> Run:
-        """Resume a run, and return it at its end."""
-        return self.ended(self.begin(run, **options))
-
-    def begin(self, run: Run, **options: Any) -> Launched:
-        runtime = self.runtime
-        return resume_notebook(runtime.store, runtime.settings, run, process=runtime.process, **options)
-
-    def rerun(self, run: Run, **options: Any) -> Run:
-        runtime = self.runtime
-        return self.ended(rerun_notebook(runtime.store, runtime.settings, run, process=runtime.process, **options))
-
-    def ended(self, launched: Launched) -> Run:
-        assert launched.wait(60)
-        return self.runtime.store.get_run(launched.run.id)
-
-    def children(self, run: Run) -> list[Run]:
-        return list(self.runtime.store.list_runs(RunFilter(parent_id=run.id, oldest_first=True)).items)
-
-    def story(self, run: Run) -> dict[str, tuple[int, str]]:
-        """The attempt and the state of each child, by name."""
-        return {child.name: (child.attempt, child.state.name) for child in self.children(run)}
-
-    def logged(self, run: Run) -> str:
-        return "\n".join(line.message for line in self.runtime.store.logs(run.id))
-
-    def mend(self) -> None:
-        (self.folder / "mended").touch()
-
-
-@pytest.fixture
-def desk(wf_home: Path, tmp_path: Path) -> Iterator[Desk]:
-    runtime = Runtime.open(Settings(home=wf_home), role="server")
-    folder = tmp_path / "work"
-    folder.mkdir()
-    yield Desk(runtime, folder)
-    runtime.close()
-
-
-def shown(run: Run, cell: int) -> str:
-    return printed(read_cells(run.source["executed"])[cell])
 
 
 def test_the_next_attempt_runs_the_notebook_as_it_is_now(desk: Desk) -> None:
@@ -361,3 +292,16 @@ def test_a_run_of_an_older_release_is_resumed_with_what_its_record_says(desk: De
     desk.mend()
     old = replace(run, source={name: value for name, value in run.source.items() if name != "given"})
     assert shown(desk.resume(old), 3) == "2020\n"
+
+
+def test_a_run_says_what_it_was_called_with_last_and_why_it_was_not_restored(desk: Desk) -> None:
+    cells = ["%%task base\nb = factor", "%%task fails\nf = b / (factor - 2)"]
+    desk.write("%load_ext jupyter_wf\nfactor = 2", *cells)
+    run = desk.start()
+    assert run.state.type is StateType.FAILED
+    desk.write("%load_ext jupyter_wf\nfactor = 3", *cells)
+    again = desk.resume(run)
+    assert again.state.type is StateType.COMPLETED
+    assert {each.parameters["factor"] for each in desk.children(again) if each.kind == "task"} == {3}
+    desk.write("%load_ext jupyter_wf\nfactor = 4", *cells)
+    assert "not restored: input 'factor' changed" in desk.logged(desk.rerun(again, from_task="fails"))
