@@ -12,7 +12,7 @@ from jupyter_wf.engine.content import digest_of
 from jupyter_wf.engine.parts import Unhashable
 from jupyter_wf.engine.sources import code_of, source_of
 
-__all__ = ["Unhashable", "code_of", "explain", "fingerprint", "inputs_of", "source_of"]
+__all__ = ["Unhashable", "changed_inputs", "code_of", "explain", "fingerprint", "inputs_of", "source_of"]
 
 #: Longer texts (characters) are told from each other by their fingerprint.
 _LONGEST = 200
@@ -93,7 +93,7 @@ def explain(code_before: str | None, inputs_before: str | None, code: str | None
         said.append("source changed")
     if inputs_before is not None and inputs is not None and inputs_before != inputs:
         before, now = _parsed(inputs_before), _parsed(inputs)
-        changed = [name for name in now if name in before and before[name] != now[name]]
+        changed = changed_inputs(inputs_before, inputs)
         said += [
             f"{_listed(names)} {verb}"
             for names, verb in (
@@ -104,6 +104,12 @@ def explain(code_before: str | None, inputs_before: str | None, code: str | None
             if names
         ] or ["inputs changed"]
     return ", ".join(said) or "nothing changed"
+
+
+def changed_inputs(inputs_before: str, inputs: str) -> list[str]:
+    """Return the names that stand in both of two texts of `inputs_of`, with different values."""
+    before, now = _parsed(inputs_before), _parsed(inputs)
+    return [name for name in now if name in before and before[name] != now[name]]
 
 
 def _parsed(inputs: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from jupyter_wf.engine.results import StoredResults
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import PreparedCell, fingerprints
-from jupyter_wf.notebook.redefining import define_again
+from jupyter_wf.notebook.redefining import define_again, why_not_again
 from jupyter_wf.notebook.shelf import Shelf
 
 __all__ = ["CellResults", "cell_results"]
@@ -69,8 +69,14 @@ class CellResults(StoredResults):
         return False
 
     def cache(self, live: LiveRun, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Cache | None:
-        """Return where the cell's outputs are stored; None where an input has no fingerprint, which the log says."""
+        """Return where the cell's outputs are stored.
+
+        None, and the log says why, where an input has no fingerprint, or a definition can't be made again.
+        """
         prepared = self.prepared
+        if why := why_not_again(prepared.task.body):
+            live.log(logging.WARNING, f"not cached: {why}")
+            return None
         inputs = None
         parts = [prepared.task.name, prepared.code]
         if self.policy.sees().inputs:

@@ -33,6 +33,7 @@ from jupyter_wf.notebook.shelf import Shelf
 
 __all__ = [
     "INPUTS_LIMIT",
+    "NO_DATA",
     "CellCall",
     "PreparedCell",
     "cell_key",
@@ -232,12 +233,14 @@ class PreparedCell:
         """Return the data that the body has left in ``namespace``; of ``changed`` names only, where they are given."""
         names = self.task.data
         if self.body.as_module and changed is not None:
-            names = names | {n for n in changed if n[:1] != "_" and not isinstance(namespace.get(n), _NO_DATA)}
+            names = names | {n for n in changed if n[:1] != "_" and not isinstance(namespace.get(n), NO_DATA)}
         return CellValue({name: namespace[name] for name in sorted(names) if name in namespace}, shown)
 
     def put_back(self, value: Mapping[str, Any]) -> None:
-        """Bind the data of a run before in the notebook's namespace."""
+        """Bind the data of a run before in the notebook's namespace; what the cell deletes is deleted."""
         self.namespace.update(value)
+        for name in self.body.names.deletes - self.task.writes - value.keys():
+            self.namespace.pop(name, None)
 
     # -- what is stored --------------------------------------------------------------------------------------------
 
@@ -257,7 +260,7 @@ class PreparedCell:
         values = {
             name: value
             for name, value in self.inputs(bound, names).items()
-            if not isinstance(value, _NO_DATA) and not is_secret(name)
+            if not isinstance(value, NO_DATA) and not is_secret(name)
         }
         shelved = Shelf(live.runtime.blobs).keep(values, largest=INPUTS_LIMIT)
         live.runtime.journal.append(
@@ -289,7 +292,7 @@ def _stopping() -> Iterator[None]:
 
 
 #: What is made by its definition or import, and is no data.
-_NO_DATA = (ModuleType, FunctionType, type)
+NO_DATA = (ModuleType, FunctionType, type)
 
 
 class CellCall(Invocation):
@@ -316,7 +319,7 @@ class CellCall(Invocation):
         #: Why the cell runs, though an attempt before has left something of it.
         self.why: str | None = None
         self._parameters = {
-            name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, _NO_DATA)
+            name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, NO_DATA)
         }
 
     def begin(self) -> LiveRun:

@@ -24,7 +24,7 @@ from jupyter_wf.notebook.cellcallee import make_callee
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
 from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
-from jupyter_wf.notebook.redefining import define_again
+from jupyter_wf.notebook.redefining import define_again, why_not_again
 from jupyter_wf.notebook.usage import Meter
 
 __all__ = ["call_beside", "call_here", "call_mapped"]
@@ -33,7 +33,7 @@ __all__ = ["call_beside", "call_here", "call_mapped"]
 def call_here(prepared: PreparedCell, **more: Any) -> CellCall:
     """Return the call of a cell that runs in the notebook's namespace, in the caller's thread."""
     work = prepared.run_here_async if prepared.body.is_async else prepared.run_here
-    return CellCall(prepared, _callee(prepared, work, more))
+    return CellCall(prepared, _callee(prepared, work, {**more, "here": True}))
 
 
 def call_beside(
@@ -135,6 +135,9 @@ def _work(
     if prepared.body.as_module:
         why = "its text does not show all of its names (a magic, exec, a star import …): it can only run in this kernel"
         raise ParameterError("executor", f"the cell {prepared.task.name!r} can't be sent: {why}")
+    if publish and (lost := why_not_again(prepared.task.body)):
+        # Data comes back, definitions are made anew.
+        raise ParameterError("executor", f"the cell {prepared.task.name!r} can't be sent: {lost}")
     return partial(_run_elsewhere, prepared, executor, namespace, bound, publish)
 
 

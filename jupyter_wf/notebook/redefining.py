@@ -7,10 +7,12 @@ own namespace, so that functions see the notebook's names and an object's class 
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from jupyter_wf.notebook.cells import Namespace
+from jupyter_wf.notebook.names import analyse
 
-__all__ = ["define_again"]
+__all__ = ["define_again", "why_not_again"]
 
 _DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -32,3 +34,20 @@ def define_again(source: str, namespace: Namespace, *, filename: str, flags: int
         except NameError:
             left.append(getattr(statement, "name", ""))
     return left
+
+
+@lru_cache(maxsize=1_000)
+def why_not_again(source: str) -> str | None:
+    """Return why `define_again` can't make all that a cell (Python text) defines, None where it can.
+
+    What a function keeps of the cell, and what is defined inside of other statements, takes running the cell.
+    """
+    tree = ast.parse(source)
+    definitions: list[ast.stmt] = [statement for statement in tree.body if isinstance(statement, _DEFINITIONS)]
+    whole, again = analyse(tree), analyse(ast.Module(definitions, []))
+    used = again.reads | again.captured
+    for name in sorted((whole.private - again.private) & used):
+        return f"what it defines uses {name!r}, which stays in the cell"
+    for name in sorted((whole.imports | whole.definitions) - (again.imports | again.definitions)):
+        return f"{name!r} is defined inside of another statement of it"
+    return None

@@ -15,7 +15,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.celltask import PreparedCell
 from jupyter_wf.notebook.elsewhere import CellValue
-from jupyter_wf.notebook.redefining import define_again
+from jupyter_wf.notebook.redefining import define_again, why_not_again
 from jupyter_wf.notebook.shelf import Shelf
 from jupyter_wf.store.blobs import Payload
 
@@ -78,14 +78,20 @@ class EarlierTasks:
             return None, why
         payload, shelf = Payload(earlier.format, earlier.data), Shelf(self._runtime.blobs)
         task = prepared.task
+        defines = bool(task.names.imports or task.names.definitions)
+        if defines and (why := why_not_again(task.body)):
+            return None, why
         try:
             for name, reason in shelf.missing(payload).items():
                 return None, f"{name!r} could not be stored: {reason}"
             # Before the values are read: they may be objects of these classes.
-            left = self._define(prepared) if task.names.imports or task.names.definitions else []
+            left = self._define(prepared) if defines else []
             values = shelf.load(payload)
         except MissingResult as error:
             return None, str(error)
+        except Exception as error:
+            # A module that is gone, a decorator that refuses: the cell itself will say it.
+            return None, f"what it defines can't be made again: {type(error).__name__}: {error}"
         prepared.put_back(values)
         if left:
             self._define(prepared)

@@ -73,13 +73,15 @@ def resume_notebook(
     _refuse(store, run)
     notebook, lines = _notebook_of(settings, run)
     given, dropped = _given(store, settings, run, notebook, parameters or {}, texts or {})
+    flow = _dataflow(notebook)
+    unfinished = _unfinished(store, run, flow)
     laid = _lay_out_next(settings, run, notebook, given, texts or {})
     private = private_folder()
     try:
         plan = Plan(
             mode="repair" if repair else "resume",
             from_run=run.id,
-            again=_unfinished(store, run, notebook),
+            again=_and_below(flow, unfinished) if repair else None,
             executed=_executed_before(run, laid.executed),
         )
         job = {
@@ -88,7 +90,7 @@ def resume_notebook(
                 "source": laid.told(),
                 "parameters": to_json(laid.parameters),
                 "expected": laid.expected,
-                "log": [*lines, *dropped, _told(plan)],
+                "log": [*lines, *dropped, _told(plan, unfinished)],
             },
         }
         store.register(process)
@@ -231,11 +233,15 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _unfinished(store: Store, run: Run, notebook: NotebookSource) -> tuple[str, ...]:
-    """Return the names of the task cells that have not completed, and of all that depend on them."""
-    flow = _dataflow(notebook)
+def _unfinished(store: Store, run: Run, flow: Dataflow) -> tuple[str, ...]:
+    """Return the names of the task cells that have not completed."""
     done = {child.task_name or child.name for child in _children(store, run) if child.state.is_completed()}
-    again = {task.name for task in flow.tasks if task.name not in done}
+    return tuple(task.name for task in flow.tasks if task.name not in done)
+
+
+def _and_below(flow: Dataflow, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of task cells, and of all that depend on them, in the notebook's order."""
+    again = set(names)
     for name in tuple(again):
         again.update(flow.downstream(name))
     return tuple(task.name for task in flow.tasks if task.name in again)
@@ -268,8 +274,8 @@ def _job(run: Run, laid: Laid, private: Path, foreground: bool, plan: Plan) -> d
     }
 
 
-def _told(plan: Plan) -> str:
-    again = ", ".join(plan.again or ()) or "no task cells"
+def _told(plan: Plan, unfinished: Iterable[str]) -> str:
+    again = ", ".join(unfinished if plan.again is None else plan.again) or "no task cells"
     changed = "where nothing of them has changed" if plan.mode == "resume" else "whatever has changed"
     return f"to be run are {again}; other task cells are restored, {changed}"
 
