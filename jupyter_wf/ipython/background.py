@@ -15,7 +15,7 @@ from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.engine.calls import hand_out
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
-from jupyter_wf.ipython.interrupts import Deafness, raised_interrupts
+from jupyter_wf.ipython.interrupts import Deafness, noted_interrupts
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.dataflow import TaskCell
 from jupyter_wf.notebook.lookups import looked_up
@@ -29,6 +29,8 @@ _OURS = ("task", "flow")
 _OPAQUE = frozenset(("exec", "eval", "locals", "vars", "dir", "globals"))
 _WORD = re.compile(r"\w+")
 _RAISE = "__jupyter_wf_raise__"
+#: Seconds between two looks at whether the stop button was pressed.
+_LOOK = 0.05
 #: The attribute of an error that says which names it has kept from being there.
 _OUTPUTS = "_jupyter_wf_outputs"
 
@@ -149,17 +151,11 @@ class Background:
         open_ = [pending for pending in due if not pending.ended.is_set()]
         if not open_:
             return
-        interrupted = False
-        with self._board.waiting([pending.task.name for pending in open_]), raised_interrupts():
-            try:
-                for pending in open_:
-                    pending.ended.wait()
-            except KeyboardInterrupt:
-                # People press the button twice.
-                self._deafness.begin()
-                interrupted = True
-        if interrupted:
-            # A new one: where in our code it has hit is of no interest.
+        with noted_interrupts(self._deafness) as stop, self._board.waiting([pending.task.name for pending in open_]):
+            for pending in open_:
+                while not stop.came and not pending.ended.wait(_LOOK):
+                    pass
+        if stop.came:
             raise KeyboardInterrupt
 
     def _raise(self, pending: Pending) -> None:

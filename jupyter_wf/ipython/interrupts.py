@@ -7,10 +7,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Deafness", "HeededInterrupts", "raised_interrupts"]
+__all__ = ["Deafness", "HeededInterrupts", "Noted", "noted_interrupts", "raised_interrupts"]
 
 #: IPython's modules that wait for a command, end it on an interrupt, and then go on as if nothing had happened.
 _SWALLOWING = ("IPython.utils._process", "IPython.core.magics.script")
@@ -34,9 +35,7 @@ def raised_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        # Who has become deaf stays so.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGINT, previous)
 
 
 class HeededInterrupts:
@@ -111,15 +110,51 @@ class Deafness:
     def __init__(self) -> None:
         self._previous: Any = None
 
-    def begin(self) -> None:
-        """Drop interrupts from now on. Does nothing outside the main thread."""
+    def begin(self, previous: Any = None) -> None:
+        """Drop interrupts from now on, until ``previous`` (None: what there is now) takes care of them again.
+
+        Does nothing outside the main thread.
+        """
         if self._previous is None and threading.current_thread() is _MAIN:
-            self._previous = signal.signal(signal.SIGINT, _drop)
+            now = signal.signal(signal.SIGINT, _drop)
+            self._previous = now if previous is None else previous
 
     def end(self) -> None:
         """Hear them again."""
         previous, self._previous = self._previous, None
         if previous is not None and signal.getsignal(signal.SIGINT) is _drop:
+            signal.signal(signal.SIGINT, previous)
+
+
+@dataclass(slots=True)
+class Noted:
+    """Whether an interrupt ``came``. No event: its lock may be held by the very code that a signal interrupts."""
+
+    came: bool = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Take an interrupt in, as a signal's handler."""
+        self.came = True
+
+
+@contextmanager
+def noted_interrupts(deafness: Deafness) -> Iterator[Noted]:
+    """While the block runs in the main thread, interrupts are noted, and do nothing else: nothing is torn apart.
+
+    ``deafness`` begins where one came: all that follow mean the same. Where interrupts are ignored, or not handled by
+    Python, they stay so.
+    """
+    noted, previous = Noted(), signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not _MAIN or not callable(previous):
+        yield noted
+        return
+    signal.signal(signal.SIGINT, noted.note)
+    try:
+        yield noted
+    finally:
+        if noted.came:
+            deafness.begin(previous)
+        else:
             signal.signal(signal.SIGINT, previous)
 
 
