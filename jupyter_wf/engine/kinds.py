@@ -158,7 +158,8 @@ def _reduced(value: Any, kind: type) -> Parts:
     function, arguments, state, items, pairs = (*found, None, None, None)[:5]
     # Where its own pickle begins from matters by name: its code changes with Python's version.
     by_name = function if function.__module__ == "__main__" else name_of(function)
-    parts = [by_name, *arguments, state]
+    # An exception has no dictionary until somebody asks for it.
+    parts = [by_name, *arguments, None if type(state) is dict and not state else state]
     if issubclass(kind, set | frozenset):
         parts = [kind, Unordered(value), getattr(value, "__dict__", None)]
     if items is not None:

@@ -322,6 +322,12 @@ def test_kinds_by_content(one: Any, same: Any, other: Any) -> None:
     assert fingerprint([one, {"a": one}]) == fingerprint([same, {"a": same}]) != fingerprint([one, {"a": other}])
 
 
+def test_an_exception_is_the_same_when_its_empty_dictionary_was_looked_at() -> None:
+    looked_at = ValueError("x")
+    assert looked_at.__dict__ == {}
+    assert fingerprint(looked_at) == fingerprint(ValueError("x"))
+
+
 def circle(value: Any) -> Plain:
     one, two = Plain(value=value), Plain()
     one.two, two.one = two, one  # type: ignore[attr-defined]
