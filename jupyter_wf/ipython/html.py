@@ -52,7 +52,7 @@ def view_html(view: RunViewJSON) -> str:
     """Return a self-contained HTML table of a view."""
     run = view["run"]
     head = (
-        f"<tr><th style='{_CELL}' colspan='4'>{_badge(run['state'])} &nbsp;{run['kind'].capitalize()} run "
+        f"<tr><th style='{_CELL};font-weight:normal' colspan='4'>{_badge(run['state'])} &nbsp;{run['kind'].capitalize()} run "
         f"<b>{_text(run['name'])}</b>{_of(run)} &nbsp;{_facts(view)}</th></tr>"
     )
     rows = [head]
@@ -188,7 +188,8 @@ def _counted(row: Row) -> str:
 
 
 def _stale_html(why: str) -> str:
-    return f"<tr><td style='{_CELL}' colspan='4'>○ out of date: {_text(why)}</td></tr>"
+    said = f"<span style='{_colour('CRASHED')};font-weight:600'>○ out of date:</span> {_text(why)}"
+    return f"<tr><td style='{_CELL}' colspan='4'>{said}</td></tr>"
 
 
 def _stale_text(why: str) -> str:

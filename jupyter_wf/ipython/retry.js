@@ -14,9 +14,18 @@ function initialize({ model }) {
       const button = document.createElement('button');
       button.type = 'button';
       button.textContent = 'Retry';
-      button.className = 'wf-Button jp-mod-styled jp-mod-minimal';
       button.setAttribute('aria-label', 'Retry this run');
-      button.style.marginInlineStart = '12px';
+      Object.assign(button.style, {
+        marginInlineStart: '12px',
+        padding: '2px 10px',
+        border: '1px solid var(--jp-border-color1, #8c959f)',
+        borderRadius: '3px',
+        background: 'transparent',
+        color: 'inherit',
+        font: 'inherit',
+        fontSize: '12px',
+        cursor: 'pointer'
+      });
       button.addEventListener('click', () => {
         button.disabled = true;
         button.textContent = 'Retrying…';

@@ -130,6 +130,8 @@ class Session:
 
     def _after_cell(self, result: Any) -> None:
         self._keep_failure(getattr(result, "error_in_exec", None))
+        # The cell may have bound a name that tasks have read.
+        self.cells.mark_stale()
         self.board.settle()
         rest = self.board.rest()
         if rest is not None:

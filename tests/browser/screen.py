@@ -91,18 +91,19 @@ class Screen:
             "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
         )
 
-    def add_and_run_cell(self, source: str) -> None:
-        """Put a cell below the last one of the notebook in front and run it."""
+    def add_and_run_cell(self, source: str, *, wait: bool = True) -> None:
+        """Put a cell below the last one of the notebook in front and run it; ``wait`` until it has ended."""
         self.page.evaluate(
-            """async source => {
+            """async ([source, wait]) => {
                 const { commands, shell } = window.jupyterapp;
                 const notebook = shell.currentWidget.content;
                 notebook.activeCellIndex = notebook.widgets.length - 1;
                 await commands.execute('notebook:insert-cell-below');
                 notebook.activeCell.model.sharedModel.setSource(source);
-                await commands.execute('notebook:run-cell');
+                const ended = commands.execute('notebook:run-cell');
+                await (wait ? ended : undefined);
             }""",
-            source,
+            [source, wait],
         )
 
     def open_panel(self) -> Locator:
@@ -132,7 +133,9 @@ class Screen:
                 const notebook = window.jupyterapp.shell.currentWidget.content;
                 notebook.activeCellIndex = number;
                 notebook.mode = 'command';
-                await notebook.scrollToItem(number, 'start');
+                // What is below may grow while this is under way: then it never comes to an end.
+                const enough = new Promise(resolve => setTimeout(resolve, 1000));
+                await Promise.race([notebook.scrollToItem(number, 'start'), enough]);
             }""",
             number,
         )

@@ -172,7 +172,7 @@ def test_a_finished_task_is_marked_and_that_is_taken_back(screen: Screen, board:
     before = screen.updates[-1]
     board.mark_stale({"one": "load <ran> again", "nobody": "why"})
     assert text(screen) == before["text/plain"] + "\n  ○ out of date: load <ran> again"
-    assert "out of date: load &lt;ran&gt; again</td></tr></table>" in screen.updates[-1]["text/html"]
+    assert "out of date:</span> load &lt;ran&gt; again</td></tr></table>" in screen.updates[-1]["text/html"]
     assert (screen.ids[-1], screen.places[-1]["header"]) == ("jupyter-wf-one", {"msg_id": "m"})
     board.mark_stale({"one": "load <ran> again"})
     assert len(screen.updates) == 2

@@ -95,7 +95,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         if not self.rows:
-            return f"<p>{html.escape(self.empty)}</p>" if self.empty else ""
+            return f"<p style='font-size:13px;margin:4px 0'>{html.escape(self.empty)}</p>" if self.empty else ""
         head = "".join(f"<th style='{_CELL}'>{html.escape(title)}</th>" for title in self.titles)
         rows = [f"<tr>{head}</tr>"] if any(self.titles) else []
         for row in self.rows:
