@@ -52,8 +52,8 @@ def view_html(view: RunViewJSON) -> str:
     """Return a self-contained HTML table of a view."""
     run = view["run"]
     head = (
-        f"<tr><th style='{_CELL};font-weight:normal' colspan='4'>{_badge(run['state'])} &nbsp;{run['kind'].capitalize()} run "
-        f"<b>{_text(run['name'])}</b>{_of(run)} &nbsp;{_facts(view)}</th></tr>"
+        f"<tr><th style='{_CELL};font-weight:normal' colspan='4'>{_badge(run['state'])} &nbsp;"
+        f"{run['kind'].capitalize()} run <b>{_text(run['name'])}</b>{_of(run)} &nbsp;{_facts(view)}</th></tr>"
     )
     rows = [head]
     if run["error"]:

@@ -64,7 +64,9 @@ class Loaded:
 
     def _repr_html_(self) -> str:
         source = "" if self.has_cell else f"<pre>{html.escape(self.source)}</pre>"
-        return f"<p style='font-size:13px;margin:4px 0'>{html.escape(self._title)}</p>{self._table._repr_html_()}{source}"
+        return (
+            f"<p style='font-size:13px;margin:4px 0'>{html.escape(self._title)}</p>{self._table._repr_html_()}{source}"
+        )
 
 
 def load(session: Session, run: Run) -> Loaded:
