@@ -27,6 +27,8 @@ _MOST_NAMES = 50
 _MOST_FRAMES = 20
 #: Seconds that all values of a failure may take to be told.
 _PATIENCE = 1.0
+#: Secrets of fewer characters are masked under their own names only: they may stand in any text.
+_SHORTEST = 6
 #: Where the names that a failed cell had bound are kept with its exception.
 _NAMES = "_jupyter_wf_names"
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -145,10 +147,15 @@ def _is_left_out(name: str, value: Any) -> bool:
 def _tell(wanted: list[tuple[dict[str, str], str, Any]], patience: float) -> None:
     """Write the texts of values into the dictionaries; those that do not come in time are told by their type."""
     done: list[str] = []
+    # A secret goes on under other names: as an argument, as a part of a text.
+    secrets = {value for _, name, value in wanted if type(value) is str and len(value) >= _SHORTEST and is_secret(name)}
 
     def work() -> None:
         for _, name, value in wanted:
-            done.append(MASK if is_secret(name) else _told(value))
+            text = MASK if is_secret(name) else _told(value)
+            for secret in secrets:
+                text = text.replace(secret, MASK)
+            done.append(text)
 
     # A repr can do anything; one that hangs must not keep a failure from being shown.
     worker = threading.Thread(target=work, name="jupyter-wf-locals", daemon=True)

@@ -207,6 +207,11 @@ def test_secrets_are_masked(secrets: None) -> None:
     assert told["named"] == "Config(user='me', password=***, api_key=***, port=1)"
 
 
+def test_a_secret_is_masked_under_other_names_too() -> None:
+    told = locals_of(api_token="s3cr3t-value", header="Bearer s3cr3t-value", pin_secret="12", count=12)
+    assert told == {"api_token": "***", "header": "'Bearer ***'", "pin_secret": "***", "count": "12"}
+
+
 def test_a_secret_in_the_line_of_code_is_masked() -> None:
     def failing() -> None:
         raise ValueError({"password": "hunter2"})
