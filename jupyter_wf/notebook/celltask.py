@@ -318,9 +318,17 @@ class CellCall(Invocation):
         self.noted = False
         #: Why the cell runs, though an attempt before has left something of it.
         self.why: str | None = None
-        self._parameters = {
-            name: value for name, value in prepared.inputs(bound, names).items() if not isinstance(value, NO_DATA)
-        }
+        self._parameters = self._data()
+
+    def _data(self) -> dict[str, Any]:
+        """Return the cell's inputs that are data, as they are now."""
+        found = self.prepared.inputs(self.bound, self.names)
+        return {name: value for name, value in found.items() if not isinstance(value, NO_DATA)}
+
+    def _record(self, parameters: Mapping[str, Any]) -> None:
+        """Write down the inputs of a run that was made before they were known, or with others."""
+        self.live.parameters = parameters
+        self.live.patch(parameters=json.loads(to_json(parameters)))
 
     def begin(self) -> LiveRun:
         """Make the run, where there is none yet, and return it; its text is stored with it."""
@@ -339,8 +347,7 @@ class CellCall(Invocation):
         """Make the run of an attempt before, which another process has begun, the run of this call."""
         parameters = self._parameters or {}
         super().take(live)
-        live.parameters = parameters
-        live.patch(parameters=json.loads(to_json(parameters)))
+        self._record(parameters)
         self.prepared.tell(live)
 
     def steps(self, attempt: int = 1) -> Life:
@@ -357,6 +364,8 @@ class CellCall(Invocation):
                 return failed(error)
             if ready is not Ready.CALL:
                 return skipped(reason) if ready is Ready.SKIP else not_ready(reason)
+            if self.upstream or attempt > 1:
+                self._record(self._data())
         if prepared.persist:
             live.inputs = fingerprints(live, prepared.inputs(self.bound, self.names))
         return super().steps(attempt)

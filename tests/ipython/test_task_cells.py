@@ -323,6 +323,16 @@ def test_run_brings_up_to_date_in_order(ip: Shell) -> None:
     assert all(note == "" for _, note in _status(ip).values())
 
 
+def test_a_task_records_what_it_found_when_its_turn_came(ip: Shell) -> None:
+    ip.ok("n = 1")
+    ip.ok("%%task first\nx = n")
+    ip.ok("%%task second\ny = x")
+    ip.ok("n = 2")
+    ip.ok("%wf run second")
+    runs = [run for run in ip.runs() if run.kind == "task" and run.name == "second"]
+    assert [run.parameters for run in runs] == [{"x": 1}, {"x": 2}]
+
+
 def test_independent_tasks_run_at_the_same_time(ip: Shell) -> None:
     meeting = ip.namespace["meeting"] = threading.Barrier(2, timeout=20)
     ip.ok("%%task left --when meeting.n_waiting<9\na = 1")
