@@ -48,11 +48,14 @@ _to_node: Callable[[dict[str, Any]], Any] = nbformat.from_dict
 _to_text: Callable[[Any], str] = nbformat.v4.writes
 _INFO, _ERROR = logging.INFO, logging.ERROR
 #: Waits for what the cells have left running, where the kernel knows of such things: it may be without our extension,
-#: or have an older one than this process.
-_WAIT = (
-    "if 'wait' in getattr(__import__('sys').modules.get('jupyter_wf.ipython.commands.registry'), 'COMMANDS', ()) "
-    "and get_ipython().find_line_magic('wf'): get_ipython().run_line_magic('wf', 'wait')"
-)
+#: or have an older one than this process. Before that: a kernel that shuts down now and then waits for its own texts
+#: to be sent by a thread which has ended, 10 s if nobody says otherwise.
+_WAIT = """
+[setattr(s, 'flush_timeout', 0.2) for s in map(vars(__import__('sys')).get, ('stdout', 'stderr'))
+ if hasattr(s, 'flush_timeout')]
+if 'wait' in getattr(__import__('sys').modules.get('jupyter_wf.ipython.commands.registry'), 'COMMANDS', ()):
+    get_ipython().find_line_magic('wf') and get_ipython().run_line_magic('wf', 'wait')
+"""
 #: Seconds that finding out the commit and the packages may take once the last cell has ended.
 _PATIENCE = 5.0
 
