@@ -149,7 +149,7 @@ def _row(row: Row, now: str) -> str:
     cells = (
         _text(row["name"]) + html.escape(_counted(row)),
         f"{_badge(row['state'])}{attempt}",
-        duration(row["started_at"], row["ended_at"] or now),
+        f"<span style='white-space:nowrap'>{duration(row['started_at'], row['ended_at'] or now)}</span>",
         last,
     )
     return f"<tr>{''.join(map(_td, cells))}</tr>"
@@ -235,7 +235,7 @@ def _plain_earlier(earlier: EarlierJSON) -> str:
 
 def _badge(state: StateJSON) -> str:
     style = _colour(state["type"])
-    return f"<span style='{style};font-weight:600'>{_sign(state)} {_text(state['name'])}</span>"
+    return f"<span style='{style};font-weight:600;white-space:nowrap'>{_sign(state)} {_text(state['name'])}</span>"
 
 
 def _colour(type_: str) -> str:

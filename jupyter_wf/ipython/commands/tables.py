@@ -38,6 +38,8 @@ _WARN = "color:#9a6700;color:var(--jp-warn-color1,#9a6700)"
 _BUSY = "color:#0969da;color:var(--jp-brand-color1,#0969da)"
 _QUIET = "color:#6e7781;color:var(--jp-ui-font-color2,#6e7781)"
 _COLOURS = {StateType.COMPLETED: _GOOD, StateType.FAILED: _BAD, StateType.CRASHED: _WARN, StateType.RUNNING: _BUSY}
+#: Texts of so many characters stay on one line where there is little room: it is for the long ones to be broken.
+_SHORT = 20
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top;white-space:pre-wrap"
 _TABLE = "border-collapse:collapse;font-size:13px;margin:4px 0"
 _PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px"
@@ -99,9 +101,13 @@ class Table:
         head = "".join(f"<th style='{_CELL}'>{html.escape(title)}</th>" for title in self.titles)
         rows = [f"<tr>{head}</tr>"] if any(self.titles) else []
         for row in self.rows:
-            cells = "".join(f"<td style='{_CELL};{cell.style}'>{html.escape(cell.text)}</td>" for cell in row)
-            rows.append(f"<tr>{cells}</tr>")
+            rows.append(f"<tr>{''.join(map(_td, row))}</tr>")
         return f"<table style='{_TABLE}'>{''.join(rows)}</table>"
+
+
+def _td(cell: Cell) -> str:
+    whole = ";white-space:pre" if len(cell.text) <= _SHORT else ""
+    return f"<td style='{_CELL}{whole};{cell.style}'>{html.escape(cell.text)}</td>"
 
 
 def _width(text: str) -> int:
