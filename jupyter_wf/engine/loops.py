@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from contextvars import Context
 from typing import Any
 
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-__all__ = ["Loops"]
+__all__ = ["Loops", "open_portal"]
 
 
 class Loops:
@@ -42,9 +42,30 @@ class Loops:
     def _loop(self, level: int) -> asyncio.AbstractEventLoop:
         with self._lock:
             while len(self._loops) <= level:
-                portal = self._exit.enter_context(start_blocking_portal())
-                self._loops.append(portal.call(_this_loop))
+                self._loops.append(open_portal(self._exit).call(_this_loop))
             return self._loops[level]
+
+
+def open_portal(exit_stack: ExitStack) -> BlockingPortal:
+    """Start an event loop in a thread of its own, which ends with ``exit_stack``; return the way into it.
+
+    An interrupt of the caller does not wait for the loop to end, as one inside anyio's own start would, for ever.
+    """
+    opened: list[BlockingPortal] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            opened.append(exit_stack.enter_context(start_blocking_portal()))
+        except BaseException as error:
+            errors.append(error)
+
+    starter = threading.Thread(target=work, name="jupyter-wf-loop", daemon=True)
+    starter.start()
+    starter.join()
+    for error in errors:
+        raise error
+    return opened[0]
 
 
 def _this_loop() -> asyncio.AbstractEventLoop:

@@ -130,9 +130,9 @@ class Runtime:
         with self._lock:
             if self._portal is None:
                 # Only those who call async work from sync code pay for the import.
-                from anyio.from_thread import start_blocking_portal
+                from jupyter_wf.engine.loops import open_portal
 
-                self._portal = self._exit.enter_context(start_blocking_portal())
+                self._portal = open_portal(self._exit)
             return self._portal
 
     @property
