@@ -38,8 +38,6 @@ _WARN = "color:#9a6700;color:var(--jp-warn-color1,#9a6700)"
 _BUSY = "color:#0969da;color:var(--jp-brand-color1,#0969da)"
 _QUIET = "color:#6e7781;color:var(--jp-ui-font-color2,#6e7781)"
 _COLOURS = {StateType.COMPLETED: _GOOD, StateType.FAILED: _BAD, StateType.CRASHED: _WARN, StateType.RUNNING: _BUSY}
-#: Texts of so many characters stay on one line where there is little room: it is for the long ones to be broken.
-_SHORT = 20
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top;white-space:pre-wrap"
 _TABLE = "border-collapse:collapse;font-size:13px;margin:4px 0"
 _PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px"
@@ -101,13 +99,9 @@ class Table:
         head = "".join(f"<th style='{_CELL}'>{html.escape(title)}</th>" for title in self.titles)
         rows = [f"<tr>{head}</tr>"] if any(self.titles) else []
         for row in self.rows:
-            rows.append(f"<tr>{''.join(map(_td, row))}</tr>")
+            cells = "".join(f"<td style='{_CELL};{cell.style}'>{html.escape(cell.text)}</td>" for cell in row)
+            rows.append(f"<tr>{cells}</tr>")
         return f"<table style='{_TABLE}'>{''.join(rows)}</table>"
-
-
-def _td(cell: Cell) -> str:
-    whole = ";white-space:pre" if len(cell.text) <= _SHORT else ""
-    return f"<td style='{_CELL}{whole};{cell.style}'>{html.escape(cell.text)}</td>"
 
 
 def _width(text: str) -> int:
@@ -125,9 +119,16 @@ def _took(run: Run) -> str:
 
 
 def state_cell(state: State) -> Cell:
-    """Return a state with its sign, in its colour."""
-    text = f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
-    return Cell(text, f"{_COLOURS.get(state.type, _QUIET)};font-weight:600")
+    """Return a state with its sign, in its colour; the two are not torn apart where there is little room."""
+    return Cell(_signed(state), f"{_style(state)};white-space:nowrap")
+
+
+def _signed(state: State) -> str:
+    return f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
+
+
+def _style(state: State) -> str:
+    return f"{_COLOURS.get(state.type, _QUIET)};font-weight:600"
 
 
 class RunList(Table):
@@ -248,12 +249,11 @@ class RunCard:
     def _facts(self) -> Table:
         run = self.run
         message = f"  {one_line(run.state.message)}" if run.state.message else ""
-        state = state_cell(run.state)
         facts: list[tuple[str, Cell]] = [
             ("run", Cell(run.id)),
             ("kind", Cell(run.kind)),
             ("name", Cell(label(run))),
-            ("state", Cell(state.text + message, state.style)),
+            ("state", Cell(_signed(run.state) + message, _style(run.state))),
         ]
         if run.max_attempts > 1 or run.attempt > 1:
             facts.append(("attempt", Cell(f"{run.attempt} of {max(run.attempt, run.max_attempts)}")))
