@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from jupyter_wf.core.errors import JupyterWfError
+from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.engine.calls import hand_out
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
@@ -65,7 +66,15 @@ class Background:
     `forget` may be called from any thread, what waits only from the one that runs the cells.
     """
 
-    def __init__(self, board: _Waits, deafness: Deafness, namespace: Callable[[], Namespace]) -> None:
+    def __init__(
+        self,
+        board: _Waits,
+        deafness: Deafness,
+        namespace: Callable[[], Namespace],
+        stops_run: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``stops_run`` says whether a task that stops early stops the run of the whole notebook."""
+        self._stops_run = stops_run
         self._board = board
         self._deafness = deafness
         self._namespace = namespace
@@ -123,7 +132,7 @@ class Background:
         self._wait_for([pending for pending, _ in due])
         for pending, counts in due:
             if pending.future.state.is_completed():
-                self.forget(pending.task.name)
+                self._complete(pending)
             elif counts:
                 self._raise(pending)
             pending.outputs -= writes
@@ -137,9 +146,16 @@ class Background:
         self._wait_for(due)
         for pending in due:
             if pending.future.state.is_completed():
-                self.forget(pending.task.name)
+                self._complete(pending)
             elif not pending.seen and pending.task.name != itself:
                 self._raise(pending)
+
+    def _complete(self, pending: Pending) -> None:
+        """Forget a task that has completed. Raises what ends the notebook's run with it, if it does."""
+        self.forget(pending.task.name)
+        stop = pending.future.run.last_error
+        if isinstance(stop, StopFlow) and self._stops_run():
+            raise stop
 
     def settle(self, tasks: Iterable[str], names: frozenset[str] = frozenset()) -> None:
         """Wait for tasks, and for those that make ``names``, however they end."""

@@ -74,7 +74,7 @@ class TaskCells:
         self.board = board
         self.ledger = Ledger(shell.user_ns)
         self._marks = StaleMarks(self.ledger, board)
-        self.background = Background(board, deafness, lambda: shell.user_ns)
+        self.background = Background(board, deafness, lambda: shell.user_ns, lambda: self.headless)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
         self._earlier: EarlierTasks | None = None
@@ -380,7 +380,7 @@ class TaskCells:
 
     def _note_end(self, task: TaskCell, live: LiveRun) -> None:
         state = live.state
-        if state.is_completed():
+        if state.is_completed() and not isinstance(live.last_error, StopFlow):
             # Also of a run that was made in another way than the one that has failed in the background.
             self.background.forget(task.name)
         # Without what the run has left: whoever deletes the names gets the memory back.

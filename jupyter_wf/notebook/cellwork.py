@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from jupyter_wf.core.errors import ParameterError
+from jupyter_wf.core.signals import StopFlow
 from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.futures import RunFuture
@@ -227,9 +228,15 @@ def _items(prepared: PreparedCell, expression: str, names: Namespace) -> list[An
 
 
 def _raise_first(futures: Sequence[RunFuture[Any]]) -> None:
-    """Raise the error of the first item that did not complete, if one did not, and say how many there are."""
+    """Raise the error of the first item that did not complete, if one did not, and say how many there are.
+
+    Where all did, but one stopped because nothing is left to be done, that is raised.
+    """
+    stop = next((future.run.last_error for future in futures if isinstance(future.run.last_error, StopFlow)), None)
     bad = [(number, future) for number, future in enumerate(futures) if not future.state.is_completed()]
     if not bad:
+        if stop is not None:
+            raise stop
         return
     number, future = bad[0]
     error: Any = future.result(raise_on_failure=False)

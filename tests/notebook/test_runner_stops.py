@@ -67,3 +67,21 @@ def test_cells_with_a_tag_are_left_out(bench: Bench, tag: str) -> None:
     assert [child.source["cell"] for child in bench.children()] == [0, 3]
     assert printed(bench.cells[3]) == "1\n"
     assert printed(bench.cells[1]) == "output of an earlier run\n", "a skipped cell is left as it was"
+
+
+@pytest.mark.parametrize(
+    ("line", "reader"),
+    [
+        ("quit -b", "print('never', made)"),
+        # Nobody waits for it: the run ends when the task has.
+        ("quit -b", "x = 1"),
+        ("quit --map i=[1,2,3]", "print('never')"),
+        ("quit", "print('never')"),
+    ],
+    ids=["read", "unread", "mapped", "here"],
+)
+def test_a_task_stops_the_run_wherever_it_runs(bench: Bench, line: str, reader: str) -> None:
+    run = bench.run("%load_ext jupyter_wf", f"%%task {line}\nimport sys\nsys.exit(0)\nmade = 1", reader)
+    assert (run.state.type, run.state.name) == (StateType.COMPLETED, "Stopped")
+    assert "never" not in printed(bench.cells[2])
+    assert bench.children()[1].state.type is StateType.COMPLETED
