@@ -119,16 +119,9 @@ def _took(run: Run) -> str:
 
 
 def state_cell(state: State) -> Cell:
-    """Return a state with its sign, in its colour; the two are not torn apart where there is little room."""
-    return Cell(_signed(state), f"{_style(state)};white-space:nowrap")
-
-
-def _signed(state: State) -> str:
-    return f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
-
-
-def _style(state: State) -> str:
-    return f"{_COLOURS.get(state.type, _QUIET)};font-weight:600"
+    """Return a state with its sign, in its colour."""
+    text = f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
+    return Cell(text, f"{_COLOURS.get(state.type, _QUIET)};font-weight:600")
 
 
 class RunList(Table):
@@ -249,11 +242,12 @@ class RunCard:
     def _facts(self) -> Table:
         run = self.run
         message = f"  {one_line(run.state.message)}" if run.state.message else ""
+        state = state_cell(run.state)
         facts: list[tuple[str, Cell]] = [
             ("run", Cell(run.id)),
             ("kind", Cell(run.kind)),
             ("name", Cell(label(run))),
-            ("state", Cell(_signed(run.state) + message, _style(run.state))),
+            ("state", Cell(state.text + message, state.style)),
         ]
         if run.max_attempts > 1 or run.attempt > 1:
             facts.append(("attempt", Cell(f"{run.attempt} of {max(run.attempt, run.max_attempts)}")))
