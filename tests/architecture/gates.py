@@ -28,7 +28,6 @@ GATES: dict[str, str] = {
     "jupyter_wf.engine.kinds -> cloudpickle": "only inputs of an unknown kind are hashed by their pickle",
     "jupyter_wf.engine.options -> jupyter_wf.engine.results": "only tasks with a cache policy pay for hashing",
     "jupyter_wf.engine.remote -> jupyter_wf.engine.runtime": "most calls in a worker process need no store",
-    "jupyter_wf.engine.runtime -> anyio.from_thread": "a portal is only made when async work is called from sync code",
     "jupyter_wf.engine.runtime -> asyncio": "only a later attempt of async work needs it",
     "jupyter_wf.engine.runtime -> jupyter_core.paths": "not needed where JUPYTER_WF_HOME is set, and slow to import",
     "jupyter_wf.engine.runtime -> jupyter_wf.engine.loops": "only submitted async tasks need it",
