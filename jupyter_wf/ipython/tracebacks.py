@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -82,8 +83,33 @@ def leave_out_our_frames(shell: InteractiveShell) -> Callable[[], None]:
             clean(error)
         return original(kind, error, user_frames(traceback) or traceback, *args, **options)
 
+    show = shell.showtraceback
+
+    def show_traceback(exc_tuple: Any = None, *args: Any, **options: Any) -> Any:
+        try:
+            _, error, trace = shell._get_exc_info(exc_tuple)  # type: ignore[no-untyped-call]
+        except ValueError:
+            # There is nothing to be shown, which IPython says itself.
+            return show(exc_tuple, *args, **options)
+        if not _has_group(error):
+            return show(exc_tuple, *args, **options)
+        # IPython has no form of its own for groups: it prints them as Python does, and so do we.
+        clean(error)
+        traceback.print_exception(type(error), error, user_frames(trace) or trace)
+
     def undo() -> None:
         vars(formatter).pop("structured_traceback", None)
+        vars(shell).pop("showtraceback", None)
 
     vars(formatter)["structured_traceback"] = structured
+    vars(shell)["showtraceback"] = show_traceback
     return undo
+
+
+def _has_group(error: BaseException | None) -> bool:
+    """Return whether an exception, or one that it was raised in the handling of, is a group."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return True
+        error = error.__context__
+    return False
