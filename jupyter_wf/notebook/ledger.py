@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,11 +53,12 @@ class TaskStatus:
 class Ledger:
     """Keeps the book of the notebook whose names are in ``namespace``.
 
-    Not thread-safe: the kernel's main thread writes; `begin` and `end` may be called from any thread.
+    All methods may be called from any thread.
     """
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         self._namespace = namespace
+        self._lock = threading.RLock()
         self._saved: tuple[CellInput, ...] = ()
         self._executed: dict[str, CellInput] = {}
         self._dataflow: Dataflow | None = None
@@ -68,34 +70,36 @@ class Ledger:
 
     def read(self, saved: Sequence[CellInput]) -> None:
         """Take in the notebook as it is on the disk: its order, and the text of cells that have not been executed."""
-        self._saved = tuple(saved)
-        there = {cell.cell_id for cell in saved}
-        # Executed cells win where they are newer; those that were saved with the same text need not be remembered.
-        self._executed = {
-            key: cell
-            for key, cell in self._executed.items()
-            if cell.cell_id not in there or not _is_same(cell, self._saved)
-        }
-        self._dataflow = None
+        with self._lock:
+            self._saved = tuple(saved)
+            there = {cell.cell_id for cell in saved}
+            # Executed cells win where they are newer; those that were saved with the same text need not be remembered.
+            self._executed = {
+                key: cell
+                for key, cell in self._executed.items()
+                if cell.cell_id not in there or not _is_same(cell, self._saved)
+            }
+            self._dataflow = None
 
     def execute(self, source: str, cell_id: str | None, deleted: Iterable[str] = ()) -> None:
         """Note that a cell is executed; ``deleted`` are the ids of cells that the notebook has no more."""
-        gone = set(deleted)
-        if gone:
-            self._saved = tuple(cell for cell in self._saved if cell.cell_id not in gone)
-            self._executed = {key: cell for key, cell in self._executed.items() if cell.cell_id not in gone}
+        with self._lock:
+            gone = set(deleted)
+            if gone:
+                self._saved = tuple(cell for cell in self._saved if cell.cell_id not in gone)
+                self._executed = {key: cell for key, cell in self._executed.items() if cell.cell_id not in gone}
+                self._dataflow = None
+            known = next((cell for cell in self._saved if cell_id is not None and cell.cell_id == cell_id), None)
+            if known is not None and known.source == source and cell_id not in self._executed:
+                return
+            key = cell_id or self._key_of(source)
+            before = self._executed.get(key)
+            if before is not None and before.source == source:
+                return
+            self._executed[key] = CellInput(index=len(self._executed), cell_id=cell_id, source=source)
+            while len(self._executed) > _MOST:
+                del self._executed[next(iter(self._executed))]
             self._dataflow = None
-        known = next((cell for cell in self._saved if cell_id is not None and cell.cell_id == cell_id), None)
-        if known is not None and known.source == source and cell_id not in self._executed:
-            return
-        key = cell_id or self._key_of(source)
-        before = self._executed.get(key)
-        if before is not None and before.source == source:
-            return
-        self._executed[key] = CellInput(index=len(self._executed), cell_id=cell_id, source=source)
-        while len(self._executed) > _MOST:
-            del self._executed[next(iter(self._executed))]
-        self._dataflow = None
 
     def _key_of(self, source: str) -> str:
         """Return the key of a cell without an id: a task's name, else a new one."""
@@ -125,18 +129,22 @@ class Ledger:
     @property
     def dataflow(self) -> Dataflow:
         """The notebook's dataflow."""
-        if self._dataflow is None:
-            self._dataflow = read_dataflow(self.cells)
-        return self._dataflow
+        with self._lock:
+            if self._dataflow is None:
+                self._dataflow = read_dataflow(self.cells)
+            return self._dataflow
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def begin(self, task: TaskCell, run_id: str) -> None:
         """Note that a task's run begins."""
-        saw = {name: self._records[name].turn for name in self.dataflow.upstream(task.name) if name in self._records}
-        turn = self._records[task.name].turn if task.name in self._records else 0
-        read = see({name: self._namespace[name] for name in self._others(task) if name in self._namespace})
-        self._records[task.name] = Record(run_id=run_id, code=code_of_task(task), turn=turn, saw=saw, read=read)
+        with self._lock:
+            saw = {
+                name: self._records[name].turn for name in self.dataflow.upstream(task.name) if name in self._records
+            }
+            turn = self._records[task.name].turn if task.name in self._records else 0
+            read = see({name: self._namespace[name] for name in self._others(task) if name in self._namespace})
+            self._records[task.name] = Record(run_id=run_id, code=code_of_task(task), turn=turn, saw=saw, read=read)
 
     def _others(self, task: TaskCell) -> set[str]:
         """Return the names that a task reads, that no task before it makes, and that it does not make itself."""
@@ -146,14 +154,15 @@ class Ledger:
 
     def end(self, name: str, run_id: str, state: State) -> None:
         """Note how a task's run has ended, if it is the last one."""
-        record = self._records.get(name)
-        if record is None or record.run_id != run_id:
-            return
-        turn = record.turn
-        if state.is_completed():
-            self._turn += 1
-            turn = self._turn
-        self._records[name] = replace(record, state=state, turn=turn)
+        with self._lock:
+            record = self._records.get(name)
+            if record is None or record.run_id != run_id:
+                return
+            turn = record.turn
+            if state.is_completed():
+                self._turn += 1
+                turn = self._turn
+            self._records[name] = replace(record, state=state, turn=turn)
 
     def record(self, name: str) -> Record | None:
         """Return the last run of a task in this kernel."""
@@ -198,11 +207,12 @@ class Ledger:
 
     def status(self) -> list[TaskStatus]:
         """Return how each task of the notebook stands, in the notebook's order."""
-        found = []
-        for task in self.dataflow.tasks:
-            record, stale = self._records.get(task.name), self.stale(task)
-            found.append(TaskStatus(task=task, record=record, stale=stale, wants=_wants(record, stale)))
-        return found
+        with self._lock:
+            found = []
+            for task in self.dataflow.tasks:
+                record, stale = self._records.get(task.name), self.stale(task)
+                found.append(TaskStatus(task=task, record=record, stale=stale, wants=_wants(record, stale)))
+            return found
 
 
 def _wants(record: Record | None, stale: str | None) -> str | None:
