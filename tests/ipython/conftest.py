@@ -57,6 +57,8 @@ def ip() -> Iterator[Shell]:
     current_runtime().close()
     atexit.unregister(made.shell.atexit_operations)
     made.shell.atexit_operations()
+    # The process has its own `__main__` back: new processes are told of it.
+    made.shell.restore_sys_module_state()
     InteractiveShell.clear_instance()
 
 
