@@ -42,11 +42,12 @@ def test_stops_everything_it_started(tmp_path: Path) -> None:
             with pytest.raises(Closed) as closed:
                 listener.next()
             assert closed.value.args == (1001,)
-        assert ours() == before
+        # What other tests have left may end meanwhile.
+        assert ours() <= before
         answer = server.fetch("GET", "runs")
         assert (answer.status, answer.json["error"]) == (503, "StoreError")
         server.run(backend.stop())
-    assert ours() == before
+    assert ours() <= before
 
 
 def test_an_open_run_keeps_the_server_from_being_culled(tmp_path: Path) -> None:
