@@ -72,7 +72,7 @@ def test_a_worker_has_a_session_of_its_own_and_no_input(executor: ProcessExecuto
         (calls.die, (signal.SIGKILL,), "was killed by SIGKILL"),
         (calls.die, (signal.SIGSEGV,), "was killed by SIGSEGV"),
     ],
-    ids=str,
+    ids=("exit-0", "exit-7", "killed", "segfault"),
 )
 def test_a_worker_that_dies_is_replaced(executor: ProcessExecutor, fn: Any, args: tuple[Any, ...], how: str) -> None:
     before = executor.run(Call(calls.pid)).value
