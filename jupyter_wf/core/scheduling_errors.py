@@ -1,0 +1,70 @@
+"""What can be wrong with deployments, schedules and agents."""
+
+from __future__ import annotations
+
+from jupyter_wf.core.errors import JupyterWfError
+
+__all__ = [
+    "AmbiguousDeployment",
+    "DeploymentExists",
+    "DeploymentNotFound",
+    "LeaseLost",
+    "ScheduleError",
+    "ScheduleNotFound",
+    "ServiceUnavailable",
+]
+
+
+class DeploymentNotFound(JupyterWfError, LookupError):
+    """There is no such deployment."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(f"there is no deployment {address!r}; 'jupyter wf deployments' lists them")
+
+
+class AmbiguousDeployment(JupyterWfError):
+    """Several deployments have this name."""
+
+    def __init__(self, name: str, addresses: tuple[str, ...]) -> None:
+        self.name = name
+        self.addresses = addresses
+        super().__init__(f"several deployments are named {name!r}; say which: {', '.join(addresses)}")
+
+
+class DeploymentExists(JupyterWfError):
+    """There is a deployment of this name already."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__(f"there is a deployment {address!r} already; change or delete it, or choose another name")
+
+
+class ScheduleNotFound(JupyterWfError, LookupError):
+    """The deployment has no such schedule."""
+
+    def __init__(self, schedule: str) -> None:
+        self.schedule = schedule
+        super().__init__(f"there is no schedule {schedule!r}; 'jupyter wf schedules' lists them")
+
+
+class ScheduleError(JupyterWfError, ValueError):
+    """A schedule that can't be, with the field that is wrong, its value and the reason."""
+
+    def __init__(self, field: str, value: object, why: str) -> None:
+        self.field = field
+        self.value = value
+        self.why = why
+        super().__init__(f"{field} {value!r:.300}: {why}")
+
+
+class LeaseLost(JupyterWfError):
+    """Somebody else has what an agent held: it must stop at once, and what it says of the run is refused."""
+
+    def __init__(self, run_id: str, why: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id}: {why}")
+
+
+class ServiceUnavailable(JupyterWfError):
+    """Nobody is there to do what was asked for: no agent, or no scheduler."""
