@@ -118,7 +118,7 @@ class DeploymentPageJSON(TypedDict):
 
 
 class SaveScheduleJSON(TypedDict, total=False):
-    """A schedule as it is given; ``id`` or ``slug`` names one that is there. Times without an offset are in its zone."""
+    """A schedule as it is given; ``id`` or ``slug`` names one that is there. Times without offset are in its zone."""
 
     id: str
     slug: str | None
@@ -132,7 +132,7 @@ class SaveScheduleJSON(TypedDict, total=False):
 
 
 class SaveDeploymentJSON(TypedDict, total=False):
-    """A deployment as it is given. A new one needs ``name`` and ``path`` (a notebook's path below the server's root)."""
+    """A deployment as it is given. A new one needs ``name`` and ``path`` (below the server's root)."""
 
     name: str
     path: str
@@ -174,7 +174,7 @@ class PreviewJSON(TypedDict):
 
 
 class NotebookFormJSON(TypedDict):
-    """What a form for a notebook needs: its parameters (JSON Schema) with their defaults, kernels, zones, and warnings."""
+    """What a form for a notebook needs: its parameters as a JSON Schema, kernels, zones, and warnings."""
 
     path: str
     schema: dict[str, Any]
