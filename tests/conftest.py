@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
+from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, SERVICES_VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,8 @@ def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home = tmp_path / "wf-home"
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    # No server of a test starts a scheduler or an agent, unless the test asks for it.
+    monkeypatch.setenv(SERVICES_VARIABLE, "0")
     for variable in (PARENT_VARIABLE, "JUPYTER_WF_ROOT_RUN"):
         monkeypatch.delenv(variable, raising=False)
     yield home

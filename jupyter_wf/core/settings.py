@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["EXTRA_LOGGERS_VARIABLE", "HOME_VARIABLE", "PARENT_VARIABLE", "Settings"]
+__all__ = [
+    "EXTRA_LOGGERS_VARIABLE",
+    "HOME_VARIABLE",
+    "PARENT_VARIABLE",
+    "SERVICES_VARIABLE",
+    "Settings",
+    "are_services_wanted",
+]
 
 #: Names of further loggers, separated by commas, whose records go to the run that they are made in.
 EXTRA_LOGGERS_VARIABLE = "JUPYTER_WF_LOGGING_EXTRA_LOGGERS"
@@ -13,6 +21,9 @@ EXTRA_LOGGERS_VARIABLE = "JUPYTER_WF_LOGGING_EXTRA_LOGGERS"
 HOME_VARIABLE = "JUPYTER_WF_HOME"
 #: In a runner's kernel: the id of the flow run that the kernel's tasks belong to.
 PARENT_VARIABLE = "JUPYTER_WF_PARENT_RUN"
+#: ``0`` keeps Jupyter servers from starting the scheduler and an agent.
+SERVICES_VARIABLE = "JUPYTER_WF_SERVICES"
+_NO = frozenset(("0", "false", "no", "off"))
 
 
 class Settings(NamedTuple):
@@ -53,3 +64,13 @@ class Settings(NamedTuple):
     def environments(self) -> Path:
         """The folder of lists of installed packages."""
         return self.home / "environments"
+
+    @property
+    def agents(self) -> Path:
+        """The folder of what agents print."""
+        return self.home / "agents"
+
+
+def are_services_wanted(environ: Mapping[str, str]) -> bool:
+    """Return whether the environment lets Jupyter servers start services, which `SERVICES_VARIABLE` may deny."""
+    return environ.get(SERVICES_VARIABLE, "").strip().lower() not in _NO

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.settings import HOME_VARIABLE
@@ -40,6 +40,20 @@ class WorkflowsApp(ExtensionApp):
 
         Kernels and runs that this server starts use it too. Empty: the environment variable JUPYTER_WF_HOME,
         or where that is not set the folder jupyter_wf in Jupyter's data folder.""",
+    ).tag(config=True)
+
+    services = Bool(
+        True,
+        help="""Whether this server makes the runs of schedules, and what else is done in the background.
+
+        Any number of servers may; one of them does it. The environment variable JUPYTER_WF_SERVICES=0 denies it.""",
+    ).tag(config=True)
+
+    agent = Bool(
+        True,
+        help="""Whether this server sees to it that an agent, which executes queued runs, works on this machine.
+
+        There is one for each state folder, and it outlives the server by a minute. Needs `services`.""",
     ).tag(config=True)
 
     backend: Backend | None = None
