@@ -1,4 +1,4 @@
-"""Writes the API's TypeScript types from the ``TypedDict`` classes of `jupyter_wf.core.codec`.
+"""Writes the API's TypeScript types from the ``TypedDict`` classes of `core.codec` and `core.scheduling_json`.
 
 ``python -m jupyter_wf.server.typescript`` writes them, with ``--check`` it only says, by exit code 1, that they are not
 as they should be. It works in a checkout: the front end's sources are not part of an installed package.
@@ -14,13 +14,17 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from jupyter_wf.core import codec
+from jupyter_wf.core import codec, scheduling_json
 
 __all__ = ["TARGET", "generate", "main"]
 
 #: The file that is written.
 TARGET = Path(__file__).parents[2] / "labextension" / "src" / "api" / "schema.ts"
-_HEADER = "// Generated from jupyter_wf/core/codec.py by `python -m jupyter_wf.server.typescript`. Do not edit.\n"
+_SOURCES = (codec, scheduling_json)
+_HEADER = (
+    "// Generated from jupyter_wf/core/codec.py and its siblings by `python -m jupyter_wf.server.typescript`."
+    " Do not edit.\n"
+)
 _SIMPLE: dict[Any, str] = {
     str: "string",
     int: "number",
@@ -33,7 +37,8 @@ _SIMPLE: dict[Any, str] = {
 
 def generate() -> str:
     """Return the text of the file: one interface for each ``TypedDict``, by name."""
-    found = [value for name in codec.__all__ if is_typeddict(value := getattr(codec, name))]
+    every = [getattr(module, name) for module in _SOURCES for name in module.__all__]
+    found = [value for value in every if is_typeddict(value)]
     return "\n".join([_HEADER, *(_interface(cls) for cls in sorted(found, key=lambda cls: cls.__name__))])
 
 
@@ -62,7 +67,7 @@ def _type(kind: Any) -> str:
         return f"({item})[]" if " | " in item else f"{item}[]"
     if origin is dict and of[0] is str:
         return f"Record<string, {_type(of[1])}>"
-    raise TypeError(f"{kind!r} in {codec.__name__} has no form in TypeScript; say in {__name__} which it has")
+    raise TypeError(f"{kind!r} has no form in TypeScript; say in {__name__} which it has")
 
 
 def main(argv: Sequence[str] | None = None, *, target: Path = TARGET) -> int:

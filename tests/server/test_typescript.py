@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
 
-from jupyter_wf.core import codec
+from jupyter_wf.core import codec, scheduling_json
 from jupyter_wf.server import typescript
 
 
@@ -21,7 +21,8 @@ def test_the_front_ends_types_are_fresh() -> None:
 
 def test_every_json_type_is_there_by_name() -> None:
     names = [line.split()[2] for line in typescript.generate().splitlines() if line.startswith("export interface ")]
-    assert names == sorted(name for name in codec.__all__ if name.endswith("JSON"))
+    every = [*codec.__all__, *scheduling_json.__all__]
+    assert names == sorted(name for name in every if name.endswith("JSON"))
 
 
 def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +57,7 @@ class BadJSON(TypedDict):
 def test_all_kinds_of_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "OddJSON", OddJSON, raising=False)
     monkeypatch.setattr(codec, "__all__", ["OddJSON"])
+    monkeypatch.setattr(scheduling_json, "__all__", [])
     assert typescript.generate().partition("\n\n")[2] == (
         "/** All kinds of types. */\n"
         "export interface OddJSON {\n"

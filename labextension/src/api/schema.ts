@@ -1,8 +1,61 @@
-// Generated from jupyter_wf/core/codec.py by `python -m jupyter_wf.server.typescript`. Do not edit.
+// Generated from jupyter_wf/core/codec.py and its siblings by `python -m jupyter_wf.server.typescript`. Do not edit.
+
+/** An agent. */
+export interface AgentJSON {
+  id: string;
+  name: string;
+  pools: string[];
+  limit: number;
+  pid: number;
+  host: string;
+  started_at: string;
+  seen_at: string;
+  status: string;
+  alive: boolean;
+  running: number;
+}
 
 /** The body of ``POST runs/{id}/notebook/copy``: the executed notebook, or the snapshot of what was run. */
 export interface CopyNotebookJSON {
   what?: 'executed' | 'snapshot';
+}
+
+/** A deployment with its last runs, newest first. */
+export interface DeploymentDetailJSON {
+  deployment: DeploymentJSON;
+  last_runs: RunJSON[];
+}
+
+/** A deployment. ``path`` is where the notebook is for the front end, null where it is outside the server's root. */
+export interface DeploymentJSON {
+  id: string;
+  address: string;
+  name: string;
+  flow_name: string;
+  kind: 'notebook' | 'flow';
+  target: string;
+  path: string | null;
+  parameters: Record<string, unknown>;
+  pool: string;
+  tags: string[];
+  description: string;
+  priority: number;
+  kernel: string | null;
+  policies: PoliciesJSON;
+  schedules: ScheduleJSON[];
+  paused: boolean;
+  paused_reason: string | null;
+  failures: number;
+  next_slot: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
+/** All deployments, by address; ``agents``: how many agents are there to run them, ``scheduler``: whether one is. */
+export interface DeploymentPageJSON {
+  items: DeploymentDetailJSON[];
+  agents: number;
+  scheduler: boolean;
 }
 
 /** What a run's kernel had installed: the Python, its platform, and the version of each package. */
@@ -27,6 +80,12 @@ export interface EventJSON {
   run_id: string;
   kind: string;
   payload: Record<string, unknown>;
+}
+
+/** What is wrong with one field, named as in what was sent (``cron``, ``timezone``, ``parameters.n``). */
+export interface FieldErrorJSON {
+  field: string;
+  message: string;
 }
 
 /** A log line; ``level`` as in Python's logging (20 is INFO). */
@@ -57,6 +116,72 @@ export interface MetaJSON {
 /** The answer to ``POST runs/{id}/notebook/copy``: the copy's contents path, to be opened in the front end. */
 export interface NotebookCopyJSON {
   path: string;
+}
+
+/** What a form for a notebook needs: its parameters as a JSON Schema, kernels, zones, and warnings. */
+export interface NotebookFormJSON {
+  path: string;
+  schema: Record<string, unknown>;
+  defaults: Record<string, unknown>;
+  kernel: string | null;
+  kernels: Record<string, string>[];
+  timezones: string[];
+  timezone: string;
+  deployments: string[];
+  problems: string[];
+}
+
+/** Why a deployment is paused. */
+export interface PauseJSON {
+  reason?: string;
+}
+
+/** How the runs of a deployment are made and kept; what is left out has its default. */
+export interface PoliciesJSON {
+  missed?: 'skip' | 'latest' | 'all';
+  missed_limit?: number;
+  grace?: number;
+  overlap?: 'allow' | 'skip' | 'queue' | 'cancel_running';
+  concurrency_limit?: number | null;
+  retries?: number;
+  retry_delay?: number;
+  timeout?: number | null;
+  on_crash?: 'fail' | 'resume';
+  keep_last?: number | null;
+  keep_days?: number | null;
+  max_consecutive_failures?: number | null;
+  deadline?: number | null;
+  deadline_factor?: number | null;
+  snapshot?: 'current' | 'pinned';
+  output?: string | null;
+  formats?: string[];
+}
+
+/** A work pool. */
+export interface PoolJSON {
+  name: string;
+  limit: number | null;
+  paused: boolean;
+  description: string;
+  waiting: number;
+  running: number;
+}
+
+/** The answer: the schedule in words and its next times (ISO with the zone's offset), or what is wrong with it. */
+export interface PreviewJSON {
+  ok: boolean;
+  words: string;
+  timezone: string;
+  next: string[];
+  errors: FieldErrorJSON[];
+}
+
+/** Asks when a schedule would fire: ``spec`` as in `ScheduleJSON`, and what bounds it. */
+export interface PreviewRequestJSON {
+  spec?: Record<string, unknown>;
+  start_at?: string | null;
+  end_at?: string | null;
+  count?: number;
 }
 
 /** How far the children of a run are; ``counts`` maps state types to numbers. */
@@ -133,6 +258,52 @@ export interface RunPageJSON {
   next: string | null;
 }
 
+/** A deployment as it is given. A new one needs ``name`` and ``path`` (below the server's root). */
+export interface SaveDeploymentJSON {
+  name?: string;
+  path?: string;
+  parameters?: Record<string, unknown>;
+  pool?: string;
+  tags?: string[];
+  description?: string;
+  priority?: number;
+  kernel?: string | null;
+  policies?: PoliciesJSON;
+  schedules?: SaveScheduleJSON[];
+  paused?: boolean;
+}
+
+/** A schedule as it is given; ``id`` or ``slug`` names one that is there. Times without offset are in its zone. */
+export interface SaveScheduleJSON {
+  id?: string;
+  slug?: string | null;
+  spec?: Record<string, unknown>;
+  parameters?: Record<string, unknown>;
+  active?: boolean;
+  start_at?: string | null;
+  end_at?: string | null;
+  max_runs?: number | null;
+  jitter?: number;
+}
+
+/** A schedule; ``words`` says ``spec`` in English, ``next`` are its next five times in its zone. */
+export interface ScheduleJSON {
+  id: string;
+  slug: string | null;
+  spec: Record<string, unknown>;
+  words: string;
+  timezone: string;
+  parameters: Record<string, unknown>;
+  active: boolean;
+  start_at: string | null;
+  end_at: string | null;
+  max_runs: number | null;
+  jitter: number;
+  next_slot: string | null;
+  next: string[];
+  made: number;
+}
+
 /** The body of ``POST runs``: a notebook's path below the server's root, and its parameters. */
 export interface StartRunJSON {
   notebook?: string;
@@ -152,4 +323,9 @@ export interface StreamJSON {
   seq: number;
   events: EventJSON[];
   runs: RunJSON[];
+}
+
+/** Asks for a run of a deployment now; ``parameters`` go over the deployment's. */
+export interface TriggerRunJSON {
+  parameters?: Record<string, unknown>;
 }
