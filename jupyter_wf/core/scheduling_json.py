@@ -55,7 +55,7 @@ class PoliciesJSON(TypedDict, total=False):
 
 
 class ScheduleJSON(TypedDict):
-    """A schedule; ``words`` says ``spec`` in English, ``next`` are its next five times in its zone (ISO with offset)."""
+    """A schedule; ``words`` says ``spec`` in English, ``next`` are its next five times in its zone."""
 
     id: str
     slug: str | None

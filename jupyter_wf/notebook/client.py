@@ -74,6 +74,8 @@ class CellClient(NotebookClient):
         self._late: set[_Place] = set()
         self.text = CellText()
         self.started = asyncio.Event()
+        #: How many messages with outputs have come so far.
+        self.taken = 0
 
     async def execute_in_run(
         self, index: int, context: dict[str, Any], text: CellText, *, on_reply: Callable[[dict[str, Any]], None]
@@ -122,7 +124,8 @@ class CellClient(NotebookClient):
         self._client.session.metadata = {_METADATA: context, "cellId": context.get("cell_id")}
 
     def settle(self, *, last: bool = False) -> None:
-        """Put what has come late into the cells' outputs, so that the notebook can be saved; ``last``: no more will."""
+        """Put what has come into the cells' outputs, so that the notebook can be saved; ``last``: no more will."""
+        self.text.settle()
         for place in self._late:
             if last:
                 place.text.end()
@@ -206,6 +209,7 @@ class CellClient(NotebookClient):
         self, outs: list[NotebookNode], msg: dict[str, Any], display_id: str | None, cell_index: int
     ) -> NotebookNode | None:
         """Add an output, within the limits; see `NotebookClient.output`."""
+        self.taken += 1
         asked = msg["parent_header"].get("msg_id")
         if self.output_hook_stack[asked]:
             return super().output(outs, msg, display_id, cell_index)

@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from jupyter_wf.core.errors import InvalidTransition
-from jupyter_wf.core.models import Run, RunFilter
+from jupyter_wf.core.models import Run, RunError, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.resuming import next_attempt
 from jupyter_wf.engine.returned import returned
@@ -36,7 +37,8 @@ from jupyter_wf.notebook.endings import (
 from jupyter_wf.notebook.kernels import GRACE, HeadlessKernel, KernelStartError, kernel_name_of
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.provenance import provenance
-from jupyter_wf.notebook.source import read_notebook, write_atomically
+from jupyter_wf.notebook.saving import Saver
+from jupyter_wf.notebook.source import read_notebook
 from jupyter_wf.notebook.steps import Step, steps
 from jupyter_wf.notebook.streams import CellText, LogLines
 from jupyter_wf.notebook.usage import Meter
@@ -45,7 +47,6 @@ __all__ = ["NotebookRunner", "Outcome"]
 
 #: nbformat says nothing about its types.
 _to_node: Callable[[dict[str, Any]], Any] = nbformat.from_dict
-_to_text: Callable[[Any], str] = nbformat.v4.writes
 _INFO, _ERROR = logging.INFO, logging.ERROR
 #: Waits for what the cells have left running, where the kernel knows of such things: it may be without our extension,
 #: or have an older one than this process. Before that: a kernel that shuts down now and then waits for its own texts
@@ -64,8 +65,11 @@ class NotebookRunner:
     """Executes the notebook at ``executed`` in place, on the main thread's event loop.
 
     ``live`` is its run, which this process owns; ``folder`` is where the kernel works; ``environ`` is the kernel's
-    environment; ``private`` is a folder with a short path for its sockets; ``plan`` says what may be restored. The
-    notebook is saved after every cell. `run` brings the run to its end and never raises for what the notebook does.
+    environment; ``private`` is a folder with a short path for its sockets; ``plan`` says what may be restored.
+    ``timeout`` is how long (seconds) the whole may take, kernel included; None for as long as it likes. The notebook is
+    saved after every cell, and about once a second while one prints. ``publish`` is called in a thread once it is
+    saved for the last time: what it returns goes into the run's ``source``, and a run whose ``publish`` raises has
+    FAILED. `run` brings the run to its end and never raises for what the notebook does.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class NotebookRunner:
         environ: Mapping[str, str],
         private: Path,
         plan: Plan | None = None,
+        timeout: float | None = None,
+        publish: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._live = live
         self._executed = executed
@@ -84,8 +90,12 @@ class NotebookRunner:
         self._environ = environ
         self._private = private
         self._plan = plan or Plan()
+        self._timeout = timeout
+        self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._notebook: Any = None
+        self._saver: Saver | None = None
+        self._meter: Meter | None = None
         self._kernel: HeadlessKernel | None = None
         self._client: CellClient | None = None
         self._earlier = EarlierCells(live, ())
@@ -98,6 +108,7 @@ class NotebookRunner:
         """Execute the notebook; return how it ended, which the run's record says by then."""
         live = self._live
         forget = live.on_cancel(lambda: self.stop(Outcome(type=StateType.CANCELLED, message="cancelled on request")))
+        limit = None if self._timeout is None else self._loop.call_later(self._timeout, self._time_out)
         try:
             _begin(live)
             outcome = await self._execute()
@@ -106,7 +117,10 @@ class NotebookRunner:
             return Outcome(type=StateType.CRASHED, message=str(error))
         finally:
             forget()
+            if limit is not None:
+                limit.cancel()
             await self._end()
+        outcome = await self._published(outcome)
         if outcome.type is not StateType.COMPLETED:
             live.log(
                 _ERROR if outcome.type is not StateType.CANCELLED else _INFO, outcome.message or outcome.type.value
@@ -123,6 +137,11 @@ class NotebookRunner:
         # The loop may have ended meanwhile, and the run with it.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._begin_stop, why, now)
+
+    def _time_out(self) -> None:
+        told = f"it took longer than {self._timeout:g} s"
+        error = RunError(type="RunTimeout", message=told)
+        self._begin_stop(Outcome(type=StateType.FAILED, name="TimedOut", message=told, error=error), now=False)
 
     def _begin_stop(self, why: Outcome, now: bool) -> None:
         self._stopped = self._stopped or why
@@ -166,6 +185,7 @@ class NotebookRunner:
         for step in todo:
             self._notebook.cells[step.index].update(outputs=[], execution_count=None)
         self._notebook.metadata["jupyter_wf"] = {"run_id": self._live.id, "attempt": self._live.attempt}
+        self._saver = Saver(self._notebook, self._executed)
         self._earlier = EarlierCells(self._live, todo)
         began = time.monotonic()
         kernel = HeadlessKernel(
@@ -184,6 +204,9 @@ class NotebookRunner:
         self._notebook.metadata["language_info"] = kernel.language_info
         restore = EarlierOutputs(source.cells, self._plan.executed)
         self._client = CellClient(self._notebook, kernel.manager, kernel.client, restore=restore)
+        self._saver.client = self._client
+        self._meter = Meter(kernel.pid)
+        self._meter.start()
         return await self._execute_steps(todo)
 
     async def _note_surroundings(self, kernel: HeadlessKernel) -> None:
@@ -201,21 +224,22 @@ class NotebookRunner:
     async def _execute_steps(self, todo: list[Step]) -> Outcome:
         """Execute cell after cell; after a failure only those that are meant for it."""
         failed: Outcome | None = None
-        for step in todo:
+        for number, step in enumerate(todo, 1):
             if self._stopped:
                 return self._stopped
             if failed is not None and not step.after_failure:
                 continue
-            outcome = await self._execute_step(step)
-            self._save()
+            self._live.patch(source={"step": {"number": number, "of": len(todo), "cell": step.index}})
+            with self._saving():
+                outcome = await self._execute_step(step)
             if outcome.type is StateType.FAILED:
                 failed = failed or outcome
             elif outcome.type is not StateType.COMPLETED or outcome.stops:
                 return outcome if failed is None or outcome.type is StateType.CANCELLED else failed
         if self._stopped:
             return self._stopped
-        rest = await self._wait_for_rest(failed)
-        self._save()
+        with self._saving():
+            rest = await self._wait_for_rest(failed)
         return self._stopped or failed or rest or Outcome(type=StateType.COMPLETED)
 
     async def _execute_step(self, step: Step) -> Outcome:
@@ -305,20 +329,36 @@ class NotebookRunner:
         cells = [run.source.get("cell") for run in failed if run.error is not None and run.error.type == error_type]
         return cells[0] if cells and isinstance(cells[0], int) else None
 
-    def _save(self, *, last: bool = False) -> None:
-        if self._client is not None:
-            self._client.settle(last=last)
-        write_atomically(self._executed, _to_text(self._notebook) + "\n")
+    def _saving(self) -> AbstractContextManager[None]:
+        assert self._saver is not None
+        return self._saver.saving()
+
+    async def _published(self, outcome: Outcome) -> Outcome:
+        """Have the saved notebook put where it is wanted; return how the run ends then."""
+        if self._publish is None or not self._executed.exists():
+            return outcome
+        try:
+            self._live.patch(source=dict(await asyncio.to_thread(self._publish)))
+        except Exception as error:
+            told = f"the executed notebook can't be put where it is wanted: {error}"
+            self._live.log(_ERROR, told)
+            if outcome.type is StateType.COMPLETED:
+                return Outcome(
+                    type=StateType.FAILED, message=told, error=RunError(type=type(error).__name__, message=str(error))
+                )
+        return outcome
 
     async def _end(self) -> None:
         """Stop the kernel and save what there is; then nothing that the kernel's process began is left open."""
         kernel, self._kernel = self._kernel, None
         if self._stopper is not None:
             self._stopper.cancel()
+        if self._meter is not None:
+            self._live.patch(source={"usage": self._meter.stop().as_json()})
         if kernel is not None:
             await kernel.stop(politely=not self._pressed.is_set())
-        if self._notebook is not None:
-            self._save(last=True)
+        if self._saver is not None:
+            self._saver.save(last=True)
         if self._surroundings is not None:
             await asyncio.wait((self._surroundings,), timeout=0 if self._pressed.is_set() else _PATIENCE)
             self._surroundings.cancel()

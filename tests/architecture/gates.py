@@ -59,6 +59,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.input.receiving -> asyncio": "only those who await pay for asyncio, 30 ms",
     "jupyter_wf.ipython.commands.steering -> jupyter_wf.services.notebook_runs": "only to resume a notebook's run",
     "jupyter_wf.ipython.screens -> jupyter_wf.ipython.run_view": "only runs that last or fail pay for ipywidgets",
+    "jupyter_wf.notebook.exports -> nbconvert": "half a second that only those pay who want a page of HTML",
     "jupyter_wf.notebook.translate -> IPython.core.inputtransformer2": "only cells with magics are given to IPython",
     "jupyter_wf.notebooks -> jupyter_wf.services.notebook_calls": "a notebook that only returns something starts none",
     "jupyter_wf.pytest_plugin -> jupyter_wf.testing": "every run of pytest loads the plugin, few tests use it",

@@ -60,6 +60,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "jupyter_server": ("server",),
     "keyring": ("secrets",),
     "nbclient": ("notebook",),
+    "nbconvert": ("notebook.exports",),
     "nbformat": ("notebook",),
     "psutil": ("notebook",),
     "pandas": ("store.frames",),

@@ -33,15 +33,17 @@ class Bench:
         *cells: str | dict[str, Any],
         meanwhile: Callable[[NotebookRunner], None] | None = None,
         metadata: dict[str, Any] | None = None,
+        **more: Any,
     ) -> Run:
-        """Run a notebook with these cells; ``meanwhile`` is called in a thread while it runs."""
+        """Run a notebook; ``meanwhile`` is called in a thread while it runs, ``more`` goes to the runner."""
         write_notebook(self.path, *cells, metadata=metadata)
         self.live = self.runtime.begin("flow", "test", flow_name="n", source={"executed": str(self.path)})
         environ = {**os.environ, PARENT_VARIABLE: self.live.id}
 
         async def execute() -> Outcome:
             self.private = private = Path(tempfile.mkdtemp())
-            runner = NotebookRunner(self.live, executed=self.path, folder=self.folder, environ=environ, private=private)
+            paths: dict[str, Any] = {"executed": self.path, "folder": self.folder, "private": private}
+            runner = NotebookRunner(self.live, environ=environ, **paths, **more)
             helper = asyncio.create_task(asyncio.to_thread(meanwhile, runner)) if meanwhile else None
             outcome = await runner.run()
             if helper:
