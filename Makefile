@@ -48,7 +48,7 @@ test: $(STAMPS)/test $(STAMPS)/ipykernel6 $(STAMPS)/browser
 	$(call step,TypeScript$(,) ESLint$(,) Prettier,cd $(UI) && jlpm lint:check)
 	$(call step,jest,cd $(UI) && jlpm test)
 	@printf '\n== pytest\n'
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lab: $(STAMPS)/run
 	@cd notebooks && jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) quickstart.ipynb
