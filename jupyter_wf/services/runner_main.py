@@ -11,20 +11,16 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from jupyter_wf.core.errors import RunFinished, RunNotFound
 from jupyter_wf.core.models import Run
-from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.core.states import StateType
-from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings
-from jupyter_wf.notebook.plan import Plan
+from jupyter_wf.services.execution import execute_notebook
 
 __all__ = ["main"]
 
@@ -48,7 +44,7 @@ def main() -> int:
         live = runtime.adopt(run)
         try:
             _note(live, job.get("next_attempt"))
-            asyncio.run(_execute(live, job))
+            asyncio.run(execute_notebook(live, job))
         except BaseException as error:
             live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)
             raise
@@ -84,45 +80,6 @@ def _read_line() -> bytes:
             break
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-async def _execute(live: LiveRun, job: dict[str, Any]) -> None:
-    # A grammar that nbclient's imports compile for checks of IRIs, which nobody asks for here, costs a second.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    from jupyter_wf.notebook.runner import NotebookRunner, Outcome
-
-    plan = Plan.from_json(job["plan"])
-    environ = {
-        **os.environ,
-        PARENT_VARIABLE: live.id,
-        ROOT_VARIABLE: live.root_id,
-        # As the Jupyter server does: what is run is known to the kernel by the notebook's name.
-        "JPY_SESSION_NAME": job["notebook"],
-    }
-    runner = NotebookRunner(
-        live,
-        executed=Path(job["executed"]),
-        folder=Path(job["folder"]),
-        environ=environ,
-        private=Path(job["private"]),
-        plan=plan,
-    )
-
-    def end(message: str) -> None:
-        runner.stop(Outcome(type=StateType.CRASHED, message=message), now=True)
-
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(signum, end, f"the runner was ended by {signum.name}")
-    if job["lifeline"]:
-        threading.Thread(target=_wait_for_end, args=(end,), name="jupyter-wf-lifeline", daemon=True).start()
-    await runner.run()
-
-
-def _wait_for_end(end: Any) -> None:
-    while os.read(_STDIN, 65536):
-        pass
-    end("the command that started the run is gone")
 
 
 if __name__ == "__main__":

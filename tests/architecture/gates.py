@@ -66,7 +66,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.secrets -> asyncio": "only who awaits a secret pays for asyncio",
     "jupyter_wf.secrets -> keyring": "only a secret that is not in the environment is asked of the keyring",
     "jupyter_wf.secrets -> pydantic_core": "pydantic itself asks for it, and is there then",
-    "jupyter_wf.services.runner_main -> jupyter_wf.notebook.runner": "what nbclient costs is cut before it is imported",
+    "jupyter_wf.services.execution -> jupyter_wf.notebook.runner": "what nbclient costs is cut before it is imported",
     "jupyter_wf.store.blobs -> jupyter_wf.store.blob_files": "hashlib: only for what is in a file",
     "jupyter_wf.store.blobs -> jupyter_wf.store.blob_forms": "pickle, zlib, hashlib: only for what is no small JSON",
     "jupyter_wf.store.blobs -> jupyter_wf.store.manifests": "only cells of notebooks leave more than one value",
