@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         QueuedRun,
         SlotDecision,
     )
+    from jupyter_wf.core.models import Run
 
 __all__ = ["AgentStore", "DeploymentStore", "Due", "QueueStore", "ServiceStore", "SlotStore", "Slots"]
 
@@ -155,6 +156,15 @@ class QueueStore(Protocol):
     def extend(self, run_ids: Iterable[str], agent_id: str, *, until: float) -> list[str]:
         """Prolong leases; return the ids of those that the agent still holds. The others it must stop."""
 
+    def take(self, run_id: str, attempt: int, agent_id: str, process_id: str) -> Run:
+        """Make ``process_id``, a runner, the owner of a run that the agent has claimed; return the run.
+
+        ``attempt`` is the `Claimed.attempt`, the one that the runner executes: `retry` has counted it already, and
+        closed what an attempt before has left open below. Raises `RunNotFound`; `RunFinished` where it was cancelled
+        meanwhile or has a runner; `LeaseLost` where the agent has it no more, or it is in another attempt;
+        `InvalidRequest` for a process that is not registered.
+        """
+
     def give_back(self, run_id: str, agent_id: str) -> None:
         """Have a claimed run that no runner has wait again. Raises `LeaseLost` for what it does not hold."""
 
@@ -170,7 +180,7 @@ class QueueStore(Protocol):
     def retry(self, run_id: str, attempt: int, *, due_at: float, message: str) -> bool:
         """Have the run's next attempt wait in the queue from ``due_at`` on, SCHEDULED, named AwaitingRetry.
 
-        Returns False, and changes nothing, where ``attempt`` is not its last one or that has not ended.
+        The attempt is counted now, nobody owns it, and it is not settled. Returns False, and changes nothing, where ``attempt`` is not its last one or that has not ended.
         """
 
     def set_pool(self, pool: Pool) -> Pool:
