@@ -1,7 +1,6 @@
-import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { request, type Query } from './http';
 import type {
-  ErrorJSON,
   MetaJSON,
   NotebookCopyJSON,
   RequestJSON,
@@ -11,20 +10,7 @@ import type {
 } from './schema';
 import type { TreeJSON } from './tree';
 
-/** Where the server extension answers, below the server's base URL. */
-export const API = 'jupyter_wf/api';
-
-/** A refusal by the server, or no answer at all (`status` 0). `message` is fit to be shown. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly error: string,
-    message: string
-  ) {
-    super(message);
-    this.name = 'ApiError';
-  }
-}
+export { API, ApiError, messageOf } from './http';
 
 /** Which runs to list; empty fields do not restrict. */
 export interface RunQuery {
@@ -34,8 +20,6 @@ export interface RunQuery {
   limit?: number;
   cursor?: string | null;
 }
-
-type Query = Record<string, string | number | boolean | null | undefined>;
 
 /** The REST API, one method for each route. Every method rejects with `ApiError`. */
 export class WorkflowClient {
@@ -94,79 +78,12 @@ export class WorkflowClient {
     return this.request<NotebookCopyJSON>('POST', path, {}, { what });
   }
 
-  private async request<T>(
+  private request<T>(
     method: 'GET' | 'POST',
     path: string,
     query: Query = {},
     body?: object
   ): Promise<T> {
-    const url = URLExt.join(this.settings.baseUrl, API, path) + queryText(query);
-    const init: RequestInit = { method };
-    if (body !== undefined) {
-      // A browser would call it text, and the server refuses what is not declared as JSON.
-      const headers = new this.settings.Headers();
-      headers.set('Content-Type', 'application/json');
-      Object.assign(init, { headers, body: JSON.stringify(body) });
-    }
-    let response: Response;
-    let text: string;
-    try {
-      response = await ServerConnection.makeRequest(url, init, this.settings);
-      text = await response.text();
-    } catch (reason) {
-      throw new ApiError(
-        0,
-        'NetworkError',
-        `The Jupyter server does not answer (${String(reason)})`
-      );
-    }
-    const data = parse(text);
-    if (!response.ok) {
-      throw refusal(response, data);
-    }
-    if (data === undefined) {
-      throw new ApiError(
-        response.status,
-        'BadAnswer',
-        `The server's answer to ${path} is not JSON`
-      );
-    }
-    return data as T;
+    return request<T>(this.settings, method, path, query, body);
   }
-}
-
-function queryText(query: Query): string {
-  const parts: string[] = [];
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== null && value !== '' && value !== false) {
-      const word = value === true ? '1' : String(value);
-      parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(word)}`);
-    }
-  }
-  return parts.length > 0 ? `?${parts.join('&')}` : '';
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function refusal(response: Response, data: unknown): ApiError {
-  const { error, message } = (data ?? {}) as Partial<ErrorJSON>;
-  if (typeof message === 'string' && message) {
-    return new ApiError(response.status, typeof error === 'string' ? error : 'Error', message);
-  }
-  const hint =
-    response.status === 404
-      ? 'The jupyter_wf server extension does not answer; "jupyter server extension list" shows whether it is enabled'
-      : `The server refused: ${response.status} ${response.statusText}`;
-  return new ApiError(response.status, 'Error', hint);
-}
-
-/** What to show to people of anything that was thrown. */
-export function messageOf(reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason);
 }

@@ -2,7 +2,7 @@ import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 import { messageOf, type WorkflowClient } from '../api/client';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../api/events';
-import type { RunJSON } from '../api/schema';
+import type { RunJSON, StreamJSON } from '../api/schema';
 import { NO_FILTER, passes, type RunFilter, statesOf } from './filter';
 import { cancelAccepted, EMPTY_TABLE, newestFirst, type RunTable, shown, upsert } from './table';
 
@@ -37,6 +37,16 @@ export class RunsModel {
   /** Every run as the stream brings it, root or not. */
   get seen(): ISignal<this, RunJSON> {
     return this.seenSignal;
+  }
+
+  /** Every message of the stream. What does not come as one (it began anew) is told by `loading`. */
+  get heard(): ISignal<this, StreamJSON> {
+    return this.heardSignal;
+  }
+
+  /** The list is read from its beginning: the stream is followed from here on. */
+  get loading(): ISignal<this, void> {
+    return this.loadingSignal;
   }
 
   get view(): RunsView {
@@ -107,11 +117,16 @@ export class RunsModel {
     return this.attempt(() => this.client.retry(id));
   }
 
+  /** Show a run that another request has made, before the stream brings it. */
+  add(run: RunJSON): void {
+    this.start();
+    this.take([run]);
+  }
+
   /** Start a notebook as a workflow. Rejects with `ApiError`. */
   async startNotebook(path: string, parameters: Record<string, unknown> = {}): Promise<RunJSON> {
     const run = await this.client.start({ notebook: path, parameters });
-    this.start();
-    this.take([run]);
+    this.add(run);
     return run;
   }
 
@@ -132,6 +147,7 @@ export class RunsModel {
       }
       this.table = EMPTY_TABLE;
       this.follow(seq);
+      this.loadingSignal.emit();
       await this.readFirstPage();
     } catch (reason) {
       if (!this.disposed) {
@@ -145,7 +161,10 @@ export class RunsModel {
 
   private follow(after: number): void {
     const socket = this.openSocket({ settings: this.client.settings, after });
-    socket.message.connect((_, message) => this.take(message.runs), this);
+    socket.message.connect((_, message) => {
+      this.take(message.runs);
+      this.heardSignal.emit(message);
+    }, this);
     socket.statusChanged.connect(() => this.touch(), this);
     socket.restarted.connect(() => void this.load(), this);
     this.socket = socket;
@@ -225,6 +244,8 @@ export class RunsModel {
 
   private readonly changedSignal = new Signal<this, void>(this);
   private readonly seenSignal = new Signal<this, RunJSON>(this);
+  private readonly heardSignal = new Signal<this, StreamJSON>(this);
+  private readonly loadingSignal = new Signal<this, void>(this);
   private table: RunTable = EMPTY_TABLE;
   private filter: RunFilter = NO_FILTER;
   private phase: RunsView['phase'] = 'loading';
