@@ -180,7 +180,8 @@ class QueueStore(Protocol):
     def retry(self, run_id: str, attempt: int, *, due_at: float, message: str) -> bool:
         """Have the run's next attempt wait in the queue from ``due_at`` on, SCHEDULED, named AwaitingRetry.
 
-        The attempt is counted now, nobody owns it, and it is not settled. Returns False, and changes nothing, where ``attempt`` is not its last one or that has not ended.
+        The attempt is counted now, nobody owns it, and it is not settled. Returns False, and changes nothing, where
+        ``attempt`` is not its last one or that has not ended.
         """
 
     def set_pool(self, pool: Pool) -> Pool:
