@@ -181,18 +181,23 @@ def lay_out(
     folder: Path,
     *,
     texts: Mapping[str, str] | None = None,
+    kernel: str | None = None,
+    is_made: bool = False,
 ) -> Laid:
-    """Make ``folder``, which must not exist yet, with the copy of the notebook that will be executed.
+    """Make ``folder``, which must not exist yet unless it ``is_made``, with the copy of the notebook to be executed.
 
-    ``parameters`` are JSON values by name, ``texts`` more of them as people type them. The notebook as it is now is
-    kept too. Raises `ParameterError`, `TargetError`, and `OSError` where the folder can't be made.
+    ``parameters`` are JSON values by name, ``texts`` more of them as people type them; ``kernel`` is the name of the
+    kernelspec, where it is not to be the notebook's own. The notebook as it is now is kept too. Raises
+    `ParameterError`, `TargetError`, and `OSError` where the folder can't be made.
     """
     arguments = notebook_arguments(notebook)
     bound = arguments.bind(dict(parameters), dict(texts or {}))
     content = inject(notebook, arguments, bound)
+    if kernel is not None:
+        content["metadata"]["kernelspec"] = {"name": kernel, "display_name": kernel}
     keep_snapshot(settings, notebook)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=is_made)
     executed = folder / f"{notebook.path.stem}.ipynb"
     write_atomically(executed, json.dumps(content, indent=1))
     return Laid(

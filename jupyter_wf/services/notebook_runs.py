@@ -39,7 +39,7 @@ from jupyter_wf.services.runners import last_words, private_folder
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.blobs import Blobs
 
-__all__ = ["rerun_notebook", "resume_notebook"]
+__all__ = ["prepare_next", "rerun_notebook", "resume_notebook"]
 
 #: Seconds that a runner may take to begin with the next attempt.
 _PATIENCE = 60.0
@@ -73,24 +73,17 @@ def resume_notebook(
     _refuse(store, run)
     notebook, lines = _notebook_of(settings, run)
     given, dropped = _given(store, settings, run, notebook, parameters or {}, texts or {})
-    flow = _dataflow(notebook)
-    unfinished = _unfinished(store, run, flow)
     laid = _lay_out_next(settings, run, notebook, given, texts or {})
     private = private_folder()
     try:
-        plan = Plan(
-            mode="repair" if repair else "resume",
-            from_run=run.id,
-            again=_and_below(flow, unfinished) if repair else None,
-            executed=_executed_before(run, laid.executed),
-        )
+        plan, told = prepare_next(store, run, laid, repair=repair)
         job = {
             **_job(run, laid, private, foreground, plan),
             "next_attempt": {
                 "source": laid.told(),
                 "parameters": to_json(laid.parameters),
                 "expected": laid.expected,
-                "log": [*lines, *dropped, _told(plan, unfinished)],
+                "log": [*lines, *dropped, told],
             },
         }
         store.register(process)
@@ -104,6 +97,22 @@ def resume_notebook(
     journal.append(kept_arguments(settings, run.id, laid.given, time.time()))
     journal.flush()
     return replace(launched, run=taken)
+
+
+def prepare_next(store: Store, run: Run, laid: Laid, *, repair: bool = False) -> tuple[Plan, str]:
+    """Return what the next attempt of a notebook run, laid out already, may restore; and a line about it for the log.
+
+    ``repair`` is as for `resume_notebook`.
+    """
+    flow = _dataflow(laid.notebook)
+    unfinished = _unfinished(store, run, flow)
+    plan = Plan(
+        mode="repair" if repair else "resume",
+        from_run=run.id,
+        again=_and_below(flow, unfinished) if repair else None,
+        executed=_executed_before(run, laid.executed),
+    )
+    return plan, _told(plan, unfinished)
 
 
 def rerun_notebook(
@@ -220,7 +229,11 @@ def _lay_out_next(
 
 def _executed_before(run: Run, now: Path | None) -> tuple[str, ...]:
     """Return the executed notebooks of a run's attempts so far, the newest first."""
-    last = Path(str(run.source["executed"]))
+    told = run.source.get("executed")
+    if not isinstance(told, str):
+        # No attempt has come so far.
+        return ()
+    last = Path(told)
     top = last.parent.parent if last.parent.name.startswith("attempt-") else last.parent
     found = [path for path in (*top.glob("*.ipynb"), *top.glob("attempt-*/*.ipynb")) if path != now]
     return tuple(str(path) for path in sorted(found, key=_modified, reverse=True))
