@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
+import json
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
+from jupyter_wf.notebook.forking import die_with
 from jupyter_wf.notebook.orphans import note_group
+from jupyter_wf.notebook.provisioner import ForkProvisioner
 
-__all__ = ["GRACE", "HeadlessKernel", "KernelStartError", "kernel_name_of"]
+__all__ = ["GRACE", "HeadlessKernel", "KernelStartError", "can_be_spare", "kernel_name_of"]
 
 #: Seconds to wait after each of interrupt, TERM and KILL.
 GRACE = 5.0
@@ -27,9 +29,29 @@ GRACE = 5.0
 #: and nobody has asked for its exit code.
 _POLITE = 2.0
 _START_LIMIT = 60.0
-_PR_SET_PDEATHSIG = 1
 #: Messages of the kernel that may wait for the runner.
 _MOST_MESSAGES = 200_000
+#: Executed by a kernel that was started before anybody knew what for: in names of its own, none is left behind.
+_TAKE_OVER = """
+import json, os, sys, time
+told = json.loads(TOLD)
+os.chdir(told["folder"])
+for name in told["left_out"]:
+    os.environ.pop(name, None)
+os.environ.update(told["environ"])
+if hasattr(time, "tzset"):
+    time.tzset()
+if told["log"]:
+    log = os.open(told["log"], os.O_WRONLY | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        copy = getattr(stream, "_original_stdstream_copy", None)
+        if copy is not None:
+            os.dup2(log, copy)
+    os.close(log)
+visited = SHELL.user_ns.get("_dh")
+if visited:
+    visited[:] = [os.getcwd()]
+"""
 
 
 class KernelStartError(Exception):
@@ -41,6 +63,19 @@ def kernel_name_of(metadata: Mapping[str, Any]) -> str:
     spec = metadata.get("kernelspec")
     name = spec.get("name") if isinstance(spec, Mapping) else None
     return name if isinstance(name, str) and name and name != "python" else NATIVE_KERNEL_NAME
+
+
+def can_be_spare(name: str) -> bool:
+    """Return whether a kernel of this name can be started before anybody knows what for: whether it is an ipykernel."""
+    try:
+        spec = KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        return False
+    return _is_ipykernel(spec)
+
+
+def _is_ipykernel(spec: Any) -> bool:
+    return any("ipykernel" in part for part in spec.argv)
 
 
 class HeadlessKernel:
@@ -58,6 +93,8 @@ class HeadlessKernel:
         self._private = private
         self._group = 0
         self._process: Any = None
+        #: Where what it prints past Jupyter goes after `take_over`.
+        self.log: Path | None = None
         self.manager: Any = None
         self.client: Any = None
         #: What the kernel says about its language, once it has started.
@@ -74,7 +111,7 @@ class HeadlessKernel:
         arguments = ["--HistoryManager.enabled=False"] if self._is_ipykernel() else []
         try:
             await self.manager.start_kernel(
-                extra_arguments=arguments, cwd=str(self._folder), env=self._environ, preexec_fn=_die_with(os.getpid())
+                extra_arguments=arguments, cwd=str(self._folder), env=self._environ, preexec_fn=die_with(os.getpid())
             )
         except OSError as error:
             raise KernelStartError(f"the kernel {self.name!r} can't be started: {error}") from error
@@ -103,9 +140,12 @@ class HeadlessKernel:
         manager = AsyncKernelManager(
             kernel_name=self.name, kernel_spec_manager=specs, connection_file=str(private / "kernel.json")
         )
+        if "kernel_provisioner" not in spec.metadata:
+            manager.kernel_id = str(uuid.uuid4())
+            manager.provisioner = ForkProvisioner(kernel_id=manager.kernel_id, kernel_spec=spec, parent=manager)
         # ZeroMQ throws messages away beyond a thousand; a cell that prints fast must not lose lines or its own end.
         manager.context.rcvhwm = _MOST_MESSAGES
-        if any("ipykernel" in part for part in spec.argv):
+        if _is_ipykernel(spec):
             # Sockets in a folder that only we can enter; not every other kernel can speak over them.
             manager.transport = "ipc"
             manager.ip = str(private / "k")
@@ -113,6 +153,38 @@ class HeadlessKernel:
 
     def _is_ipykernel(self) -> bool:
         return bool(self.manager.transport == "ipc")
+
+    async def take_over(self, *, folder: Path, environ: Mapping[str, str]) -> None:
+        """Make a Python kernel that was started in advance work in ``folder`` with ``environ``.
+
+        What it and its interpreter have set in their environment themselves stays. What it prints past Jupyter goes to
+        the file ``log`` from now on, if there is one. Raises `KernelStartError` where it can't.
+        """
+        told = {
+            "folder": str(folder),
+            "environ": {name: value for name, value in environ.items() if self._environ.get(name) != value},
+            "left_out": [name for name in self._environ if name not in environ],
+            "log": None if self.log is None else str(self.log),
+        }
+        self._folder, self._environ = folder, dict(environ)
+        source = f"exec({_TAKE_OVER!r}, {{'TOLD': {json.dumps(told)!r}, 'SHELL': get_ipython()}})"
+        asked = self.client.execute(source, silent=True, store_history=False)
+        try:
+            reply = await asyncio.wait_for(self._answer(asked), _START_LIMIT)
+        except TimeoutError:
+            raise KernelStartError(f"the kernel {self.name!r} did not answer within {_START_LIMIT:g} s") from None
+        if reply["content"].get("status") != "ok":
+            why = f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}"
+            raise KernelStartError(f"the kernel {self.name!r} can't work in {folder}: {why}")
+
+    async def _answer(self, asked: str) -> dict[str, Any]:
+        while True:
+            with contextlib.suppress(Empty):
+                reply: dict[str, Any] = await self.client.get_shell_msg(timeout=0.5)
+                if reply["parent_header"].get("msg_id") == asked:
+                    return reply
+            if not self.alive:
+                raise KernelStartError(f"the kernel {self.name!r} ended: {self.exit_reason()}")
 
     async def _until_ready(self) -> None:
         """Ask until an answer came on the shell channel and a message on iopub: before that, outputs could be lost."""
@@ -167,13 +239,38 @@ class HeadlessKernel:
 
     async def wait(self, seconds: float) -> bool:
         """Wait until the process has ended, at most ``seconds``; return whether it has."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while self.alive and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        handle = self._handle()
+        try:
+            while self.alive and (left := deadline - loop.time()) > 0:
+                if handle is None:
+                    await asyncio.sleep(0.02)
+                    continue
+                ended = asyncio.Event()
+                loop.add_reader(handle, ended.set)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), left)
+                loop.remove_reader(handle)
+        finally:
+            if handle is not None:
+                loop.remove_reader(handle)
+                os.close(handle)
         return not self.alive
 
-    async def stop(self, *, politely: bool = True) -> None:
-        """End the kernel: ask it to shut down, then TERM, then KILL, some seconds apart; then its whole group."""
+    def _handle(self) -> int | None:
+        """Return a file that can be read once the process has ended, None where the system has no such thing."""
+        if self.pid is None or not self.alive or not hasattr(os, "pidfd_open"):
+            return None
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(self.pid)
+        return None
+
+    async def stop(self, *, politely: bool = True, keep_folder: bool = False) -> None:
+        """End the kernel: ask it to shut down, then TERM, then KILL, some seconds apart; then its whole group.
+
+        Not ``politely`` begins with TERM. ``keep_folder`` leaves the private folder to another kernel.
+        """
         if self.alive and politely and self.client is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 await self.manager.request_shutdown()
@@ -183,31 +280,15 @@ class HeadlessKernel:
             await self.wait(GRACE)
         self.signal_group(signal.SIGKILL)
         await self.wait(GRACE)
-        self._release()
+        self._release(keep_folder)
 
-    def _release(self) -> None:
+    def _release(self, keep_folder: bool) -> None:
         if self.client is not None:
             self.client.stop_channels()
         if self.manager is not None:
             with contextlib.suppress(OSError):
                 self.manager.cleanup_connection_file()
             self.manager.context.destroy(linger=0)
-        shutil.rmtree(self._private, ignore_errors=True)
+        if not keep_folder:
+            shutil.rmtree(self._private, ignore_errors=True)
         self._group = 0
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Return what a new process does first, so that it is killed when ``parent`` dies; only Linux can do that.
-
-    Elsewhere ipykernel looks for its parent once a second.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-
-    def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare

@@ -69,7 +69,8 @@ class NotebookRunner:
     ``timeout`` is how long (seconds) the whole may take, kernel included; None for as long as it likes. The notebook is
     saved after every cell, and about once a second while one prints. ``publish`` is called in a thread once it is
     saved for the last time: what it returns goes into the run's ``source``, and a run whose ``publish`` raises has
-    FAILED. `run` brings the run to its end and never raises for what the notebook does.
+    FAILED. ``spare`` is a kernel that was started in advance, used where it is of the notebook's kind, and ended in any
+    case. `run` brings the run to its end and never raises for what the notebook does.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class NotebookRunner:
         plan: Plan | None = None,
         timeout: float | None = None,
         publish: Callable[[], Mapping[str, Any]] | None = None,
+        spare: HeadlessKernel | None = None,
     ) -> None:
         self._live = live
         self._executed = executed
@@ -92,6 +94,7 @@ class NotebookRunner:
         self._plan = plan or Plan()
         self._timeout = timeout
         self._publish = publish
+        self._spare = spare
         self._loop = asyncio.get_running_loop()
         self._notebook: Any = None
         self._saver: Saver | None = None
@@ -188,15 +191,8 @@ class NotebookRunner:
         self._saver = Saver(self._notebook, self._executed)
         self._earlier = EarlierCells(self._live, todo)
         began = time.monotonic()
-        kernel = HeadlessKernel(
-            name=kernel_name_of(source.content["metadata"]),
-            folder=self._folder,
-            environ=self._environ,
-            private=self._private,
-        )
-        self._kernel = kernel
         try:
-            await kernel.start()
+            kernel = await self._start_kernel(kernel_name_of(source.content["metadata"]))
         except KernelStartError as error:
             return self._stopped or Outcome(type=StateType.CRASHED, message=str(error))
         self._live.log(_INFO, f"kernel {kernel.name!r} started in {time.monotonic() - began:.2f} s")
@@ -208,6 +204,21 @@ class NotebookRunner:
         self._meter = Meter(kernel.pid)
         self._meter.start()
         return await self._execute_steps(todo)
+
+    async def _start_kernel(self, name: str) -> HeadlessKernel:
+        """Return a kernel of this name that answers, which may be the spare one. Raises `KernelStartError`."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.name == name and spare.alive:
+            self._kernel = spare
+            await spare.take_over(folder=self._folder, environ=self._environ)
+            return spare
+        if spare is not None:
+            await spare.stop(politely=False, keep_folder=True)
+        self._kernel = kernel = HeadlessKernel(
+            name=name, folder=self._folder, environ=self._environ, private=self._private
+        )
+        await kernel.start()
+        return kernel
 
     async def _note_surroundings(self, kernel: HeadlessKernel) -> None:
         """Write down what the run is made with."""
@@ -350,7 +361,7 @@ class NotebookRunner:
 
     async def _end(self) -> None:
         """Stop the kernel and save what there is; then nothing that the kernel's process began is left open."""
-        kernel, self._kernel = self._kernel, None
+        kernel, self._kernel = self._kernel or self._spare, None
         if self._stopper is not None:
             self._stopper.cancel()
         if self._meter is not None:

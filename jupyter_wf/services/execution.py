@@ -9,13 +9,16 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.notebook.plan import Plan
+
+if TYPE_CHECKING:
+    from jupyter_wf.notebook.kernels import HeadlessKernel
 
 __all__ = ["execute_notebook"]
 
@@ -28,12 +31,14 @@ async def execute_notebook(
     *,
     timeout: float | None = None,
     publish: Callable[[], Mapping[str, Any]] | None = None,
+    kernel: HeadlessKernel | None = None,
 ) -> None:
     """Execute the notebook that ``job`` names, on the main thread; return when its run has ended.
 
     ``job`` has the paths ``executed`` (the copy that is executed in place), ``folder`` (where the kernel works),
     ``private`` (for its sockets) and ``notebook`` (what it is known by), the ``plan``, and whether standard input is a
-    ``lifeline``. ``timeout`` (seconds) and ``publish`` are as for `NotebookRunner`.
+    ``lifeline``. ``timeout`` (seconds) and ``publish`` are as for `NotebookRunner`, and so is ``kernel``, one
+    that was started in advance.
     """
     # A grammar that nbclient's imports compile for checks of IRIs, which nobody asks for here, costs a second.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -55,6 +60,7 @@ async def execute_notebook(
         plan=Plan.from_json(job["plan"]),
         timeout=timeout,
         publish=publish,
+        spare=kernel,
     )
 
     def end(message: str) -> None:

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_wf.core.errors import RunFinished, RunNotFound
 from jupyter_wf.core.models import Run
@@ -21,18 +21,33 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings
 from jupyter_wf.services.execution import execute_notebook
+from jupyter_wf.services.queued_runs import execute_queued
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from jupyter_wf.notebook.kernels import HeadlessKernel
+
+__all__ = ["main", "perform"]
 
 _STDIN = 0
 
 
 def main() -> int:
     """Execute the job on standard input; return 0 when the run was brought to an end, whatever end, and 1 otherwise."""
-    job = json.loads(_read_line())
+    with asyncio.Runner() as loop:
+        return perform(json.loads(_read_line()), loop)
+
+
+def perform(job: dict[str, Any], loop: asyncio.Runner, kernel: HeadlessKernel | None = None) -> int:
+    """Execute a job on an event loop; return 0 when its run was brought to an end, whatever end.
+
+    ``kernel`` is one that was started in advance on the same loop. It is used where it is the kind of kernel that is
+    wanted, and ended in any case. Raises what it was that the runner could not do.
+    """
     runtime = Runtime.open(load_settings(), role="runner")
     try:
         runtime.journal.flush()
+        if "queued" in job:
+            return execute_queued(runtime, job, loop, kernel)
         try:
             run = _take(runtime, job)
         except (RunFinished, RunNotFound) as error:
@@ -44,7 +59,7 @@ def main() -> int:
         live = runtime.adopt(run)
         try:
             _note(live, job.get("next_attempt"))
-            asyncio.run(execute_notebook(live, job))
+            loop.run(execute_notebook(live, job, kernel=kernel))
         except BaseException as error:
             live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)
             raise
