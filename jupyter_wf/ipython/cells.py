@@ -290,7 +290,8 @@ class TaskCells:
         task = call.prepared.task
         try:
             # A cell that awaits, but on other threads, keeps the event loop waiting here.
-            with raised_interrupts() if call.prepared.body.is_async else _HEARD:
+            waits = HeededInterrupts() if call.submitted else _HEARD
+            with raised_interrupts() if call.prepared.body.is_async else waits:
                 execute(call)
         except BaseException as error:
             if call.begun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -27,26 +28,22 @@ def raised_interrupts() -> Iterator[None]:
     In a cell that awaits ipykernel makes a callback of the event loop of it, which would not come while the block
     keeps the loop waiting. Where interrupts are ignored, or not handled by Python, they stay so.
     """
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not _MAIN or not callable(previous):
+    with HeededInterrupts(signal.default_int_handler):
         yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 class HeededInterrupts:
     """While its block runs, an interrupt that reaches IPython's ``!command`` also reaches the code that called it.
 
     IPython ends the command and swallows the `KeyboardInterrupt`; here it is sent again as soon as IPython is back, at
-    the latest raised where the block ends. What the block's own code catches stays caught. Outside the main thread, or
-    where interrupts are not handled by Python, it does nothing.
+    the latest raised where the block ends. The same goes for one that comes while Python runs a finalizer or a callback
+    of its garbage collector (ipykernel 6 has one), whose errors it ignores. What the block's own code catches stays
+    caught. ``handler`` takes the interrupts instead of what does now. Outside the main thread, or where interrupts are
+    not handled by Python, it does nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, handler: Callable[[int, FrameType | None], Any] | None = None) -> None:
+        self._handler = handler
         self._previous: Callable[[int, FrameType | None], Any] | None = None
         self._over = threading.Event()
         self._repeater: threading.Thread | None = None
@@ -78,8 +75,9 @@ class HeededInterrupts:
         if self._owed and (self._repeater is None or not self._repeater.is_alive()):
             self._repeater = threading.Thread(target=self._repeat, name="jupyter-wf-interrupt", daemon=True)
             self._repeater.start()
-        if self._previous is not None:
-            self._previous(number, frame)
+        handler = self._handler or self._previous
+        if handler is not None:
+            handler(number, frame)
 
     def _repeat(self) -> None:
         while not self._over.wait(_LOOK):
@@ -91,10 +89,15 @@ class HeededInterrupts:
 def _swallows(frame: FrameType | None) -> bool:
     """Return whether the code of ``frame`` was called by something that swallows interrupts.
 
-    That is what waits for a command, and a finalizer, such as that of a command's terminal: Python ignores its errors.
+    That is what waits for a command, and what Python ignores the errors of: a finalizer, such as that of a command's
+    terminal, and a callback of the garbage collector.
     """
+    collecting = {getattr(getattr(callback, "__func__", callback), "__code__", None) for callback in gc.callbacks}
     while frame is not None:
-        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__", "").startswith(_SWALLOWING):
+        code = frame.f_code
+        if code.co_name == "__del__" or code in collecting:
+            return True
+        if frame.f_globals.get("__name__", "").startswith(_SWALLOWING):
             return True
         frame = frame.f_back
     return False
