@@ -20,6 +20,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.notebook.facts import spoken
+from jupyter_wf.notebook.keys import locals_key
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite import open_store
 
@@ -148,7 +149,7 @@ def show(address: str, with_locals: bool, as_json: bool) -> int:
 
 def _frames(store: Store, run: Run) -> list[FrameJSON]:
     """Return the frames that were stored of a run's failure."""
-    stored = store.find_result(f"locals/{run.id}", time.time())
+    stored = store.find_result(locals_key(run.id), time.time())
     frames: list[FrameJSON] = [] if stored is None or stored.format != "json" else json.loads(stored.data)
     return frames
 

@@ -18,6 +18,7 @@ from jupyter_wf.engine.arguments import resolve
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.failures import frames_of, remembered_names, user_traceback
+from jupyter_wf.notebook.keys import INPUTS_LIMIT, inputs_key, locals_key
 from jupyter_wf.notebook.shelf import Shelf
 
 __all__ = ["Failure", "Failures"]
@@ -27,8 +28,6 @@ _KEPT = 10
 #: Of how many failed runs below one root it is stored what their variables were.
 _PER_ROOT = 50
 _ROOTS = 100
-#: The largest argument (bytes) that is stored of a task that failed.
-_LARGEST_INPUT = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ class Failures:
         frames = frames_of(error)
         if frames:
             text = json.dumps(frames).encode()
-            self._runtime.journal.append(ResultStored(run_id, time.time(), f"locals/{run_id}", None, "json", text))
+            self._runtime.journal.append(ResultStored(run_id, time.time(), locals_key(run_id), None, "json", text))
 
     def _store_arguments(self, live: LiveRun, failure: Failure) -> None:
         """Store what a task was called with, but for secrets; a cell has inputs of another kind, stored by itself."""
@@ -122,8 +121,8 @@ class Failures:
         if live.kind != "task" or callee is None or callee.signature is None or not callee.signature.parameters:
             return
         values = {name: value for name, value in failure.arguments.items() if not is_secret(name)}
-        shelved = Shelf(self._runtime.blobs).keep(values, largest=_LARGEST_INPUT)
-        self._runtime.journal.append(ResultStored(live.id, time.time(), f"inputs/{live.id}", None, *shelved.payload))
+        shelved = Shelf(self._runtime.blobs).keep(values, largest=INPUTS_LIMIT)
+        self._runtime.journal.append(ResultStored(live.id, time.time(), inputs_key(live.id), None, *shelved.payload))
 
 
 def _arguments(live: LiveRun) -> dict[str, Any]:

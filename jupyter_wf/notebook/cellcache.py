@@ -17,7 +17,7 @@ from jupyter_wf.engine.results import StoredResults
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import PreparedCell, fingerprints
-from jupyter_wf.notebook.redefining import define_again, why_not_again
+from jupyter_wf.notebook.redefining import why_not_again
 from jupyter_wf.notebook.shelf import Shelf
 
 __all__ = ["CellResults", "cell_results"]
@@ -92,23 +92,14 @@ class CellResults(StoredResults):
 
     def find(self, live: LiveRun, effect: Find) -> Outcome | None:
         """Return the outputs stored under a key, put back; None where there are none that are good and readable."""
-        prepared, names = self.prepared, self.prepared.task.names
-        left: list[str] = []
-        defines = self.bound is None and (names.imports or names.definitions)
-        if defines and live.runtime.store.find_result(effect.key, time.time()) is not None:
-            # Before the outputs are read: they may be objects of these classes.
-            left = self._define()
         # Not super(): a dataclass with slots is another class than the one that its methods were written in.
-        found = StoredResults.find(self, live, effect)
-        if found is not None and self.bound is None:
-            prepared.put_back(found.value)
-            if left:
-                self._define()
+        if self.bound is not None or live.runtime.store.find_result(effect.key, time.time()) is None:
+            return StoredResults.find(self, live, effect)
+        with self.prepared.defining():
+            found = StoredResults.find(self, live, effect)
+            if found is not None:
+                self.prepared.put_back(found.value)
         return found
-
-    def _define(self) -> list[str]:
-        prepared = self.prepared
-        return define_again(prepared.task.body, prepared.namespace, filename=prepared.filename, flags=prepared.flags)
 
     def keep(self, live: LiveRun, effect: Keep) -> None:
         """Store the outputs under their key: all of them, or, where one can't be stored, none."""

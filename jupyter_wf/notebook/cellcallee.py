@@ -11,7 +11,8 @@ from jupyter_wf.engine.callee import Callee
 from jupyter_wf.engine.fingerprints import Unhashable, changed_inputs, inputs_of
 from jupyter_wf.engine.keeping import Keeping
 from jupyter_wf.engine.runs import LiveRun
-from jupyter_wf.notebook.celltask import NO_DATA, PreparedCell
+from jupyter_wf.notebook.celltask import PreparedCell
+from jupyter_wf.notebook.overlay import NO_DATA
 from jupyter_wf.notebook.shelf import Shelf
 from jupyter_wf.tasks import Task
 

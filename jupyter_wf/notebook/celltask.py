@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 from jupyter_wf.core.events import ResultStored
@@ -28,32 +28,12 @@ from jupyter_wf.notebook.cells import CellBody, Namespace, NamespaceGuard
 from jupyter_wf.notebook.dataflow import TaskCell
 from jupyter_wf.notebook.elsewhere import CellValue
 from jupyter_wf.notebook.failures import remember_names
-from jupyter_wf.notebook.overlay import Overlay
+from jupyter_wf.notebook.keys import INPUTS_LIMIT, cell_key, inputs_key
+from jupyter_wf.notebook.overlay import NO_DATA, Overlay
+from jupyter_wf.notebook.redefining import defined_around
 from jupyter_wf.notebook.shelf import Shelf
 
-__all__ = [
-    "INPUTS_LIMIT",
-    "NO_DATA",
-    "CellCall",
-    "PreparedCell",
-    "cell_key",
-    "code_of_task",
-    "fingerprints",
-    "inputs_key",
-]
-
-#: The largest input (bytes) that is stored of a cell that failed.
-INPUTS_LIMIT = 16 * 1024 * 1024
-
-
-def cell_key(run_id: str) -> str:
-    """Return the key under which the text of a task cell's run is stored."""
-    return f"cell/{run_id}"
-
-
-def inputs_key(run_id: str) -> str:
-    """Return the key under which the inputs of a task cell's run that failed are stored."""
-    return f"inputs/{run_id}"
+__all__ = ["CellCall", "PreparedCell", "code_of_task", "fingerprints"]
 
 
 def code_of_task(task: TaskCell) -> str:
@@ -236,6 +216,13 @@ class PreparedCell:
             names = names | {n for n in changed if n[:1] != "_" and not isinstance(namespace.get(n), NO_DATA)}
         return CellValue({name: namespace[name] for name in sorted(names) if name in namespace}, shown)
 
+    def defining(self) -> AbstractContextManager[None]:
+        """Return a block in which outputs of the cell are read and bound: what it defines is made again around it."""
+        names = self.task.names
+        if not (names.imports or names.definitions):
+            return nullcontext()
+        return defined_around(self.task.body, self.namespace, filename=self.filename, flags=self.flags)
+
     def put_back(self, value: Mapping[str, Any]) -> None:
         """Bind the data of a run before in the notebook's namespace; what the cell deletes is deleted."""
         self.namespace.update(value)
@@ -289,10 +276,6 @@ def _stopping() -> Iterator[None]:
         if stop.code not in (None, 0):
             raise
         raise StopFlow("sys.exit()") from None
-
-
-#: What is made by its definition or import, and is no data.
-NO_DATA = (ModuleType, FunctionType, type)
 
 
 class CellCall(Invocation):

@@ -25,16 +25,16 @@ from jupyter_wf.notebook.cellcallee import make_callee
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.celltask import CellCall, PreparedCell
 from jupyter_wf.notebook.elsewhere import CellValue, RemoteCell
-from jupyter_wf.notebook.redefining import define_again, why_not_again
+from jupyter_wf.notebook.redefining import why_not_again
 from jupyter_wf.notebook.usage import Meter
 
 __all__ = ["call_beside", "call_here", "call_mapped"]
 
 
-def call_here(prepared: PreparedCell, **more: Any) -> CellCall:
+def call_here(prepared: PreparedCell) -> CellCall:
     """Return the call of a cell that runs in the notebook's namespace, in the caller's thread."""
     work = prepared.run_here_async if prepared.body.is_async else prepared.run_here
-    return CellCall(prepared, _callee(prepared, work, {**more, "here": True}))
+    return CellCall(prepared, _callee(prepared, work, here=True))
 
 
 def call_beside(
@@ -43,7 +43,6 @@ def call_beside(
     *,
     namespace: Namespace | None = None,
     wait_for: Sequence[Any] = (),
-    **more: Any,
 ) -> CellCall:
     """Return the call of a cell that runs beside others, to be submitted: on a thread, or by ``executor``.
 
@@ -51,7 +50,7 @@ def call_beside(
     the executor can't have the cell.
     """
     work = _work(prepared, executor, namespace, None, publish=True)
-    callee = _callee(prepared, work, more, namespace)
+    callee = _callee(prepared, work, names=namespace)
     return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
@@ -61,7 +60,6 @@ def call_mapped(
     *,
     namespace: Namespace | None = None,
     wait_for: Sequence[Any] = (),
-    **more: Any,
 ) -> CellCall:
     """Return the call of a cell that runs once for each item, all at the same time as far as there is room.
 
@@ -71,15 +69,15 @@ def call_mapped(
     # What is wrong with the executor is said before anything runs.
     _work(prepared, executor, {}, {}, publish=False)
     work = partial(_run_all, prepared, namespace, executor)
-    callee = make_callee(prepared, _metered(work), plain=True, hooks=_keep_inputs(prepared, names=namespace), **more)
+    callee = make_callee(prepared, _metered(work), plain=True, hooks=_keep_inputs(prepared, names=namespace))
     return CellCall(prepared, callee, names=namespace, wait_for=wait_for, submitted=True)
 
 
 def _callee(
-    prepared: PreparedCell, work: Callable[[], Any], more: Mapping[str, Any], names: Namespace | None = None
+    prepared: PreparedCell, work: Callable[[], Any], *, names: Namespace | None = None, here: bool = False
 ) -> Callee:
     hooks, results = _keep_inputs(prepared, names=names), cell_results(prepared, names=names)
-    return make_callee(prepared, _metered(work), hooks=hooks, results=results, **more)
+    return make_callee(prepared, _metered(work), hooks=hooks, results=results, here=here)
 
 
 def _metered(work: Callable[[], Any]) -> Callable[[], Any]:
@@ -173,11 +171,8 @@ def _run_elsewhere(
 def _bring_home(prepared: PreparedCell, value: CellValue) -> None:
     """Bind what a cell has left elsewhere; what it has defined is defined here, with the notebook's names."""
     namespace, task = prepared.namespace, prepared.task
-    again = partial(define_again, task.body, namespace, filename=prepared.filename, flags=prepared.flags)
-    left = again() if task.names.imports or task.names.definitions else []
-    prepared.put_back(value)
-    if left:
-        again()
+    with prepared.defining():
+        prepared.put_back(value)
     for name in task.names.deletes:
         namespace.pop(name, None)
 

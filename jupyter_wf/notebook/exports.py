@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.notebook.source import write_atomically
@@ -59,7 +60,8 @@ def _as_html(executed: Path) -> str:
     # Half a second that only those pay who want a page.
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_filename(str(executed))
+    exporter: Any = HTMLExporter()  # type: ignore[no-untyped-call]
+    body, _ = exporter.from_filename(str(executed))
     return str(body)
 
 

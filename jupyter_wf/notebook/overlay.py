@@ -17,11 +17,12 @@ from typing import Any
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.lookups import globals_of
 
-__all__ = ["Overlay"]
+__all__ = ["NO_DATA", "Overlay"]
 
 _KEPT = frozenset(("__builtins__", "__name__"))
 _NOTHING = object()
-_NO_DATA = (FunctionType, ModuleType, type)
+#: What is made by its definition or import, and is no data.
+NO_DATA = (FunctionType, ModuleType, type)
 
 
 class Overlay(dict[str, Any]):
@@ -82,7 +83,7 @@ class Overlay(dict[str, Any]):
 
     def _is_data(self, name: str) -> bool:
         value = self.get(name, _NOTHING)
-        return value is not _NOTHING and not isinstance(value, _NO_DATA)
+        return value is not _NOTHING and not isinstance(value, NO_DATA)
 
     def __missing__(self, name: str) -> Any:
         if not self._released:

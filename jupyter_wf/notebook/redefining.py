@@ -7,12 +7,14 @@ own namespace, so that functions see the notebook's names and an object's class 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from jupyter_wf.notebook.cells import Namespace
 from jupyter_wf.notebook.names import analyse
 
-__all__ = ["define_again", "why_not_again"]
+__all__ = ["define_again", "defined_around", "why_not_again"]
 
 _DEFINITIONS = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -34,6 +36,19 @@ def define_again(source: str, namespace: Namespace, *, filename: str, flags: int
         except NameError:
             left.append(getattr(statement, "name", ""))
     return left
+
+
+@contextmanager
+def defined_around(source: str, namespace: Namespace, *, filename: str, flags: int = 0) -> Iterator[None]:
+    """Make a cell's definitions again around a block that reads its values and binds them.
+
+    Before it, because the values may be objects of the cell's classes; after it once more where a definition needs a
+    value. Raises what the definitions raise.
+    """
+    left = define_again(source, namespace, filename=filename, flags=flags)
+    yield
+    if left:
+        define_again(source, namespace, filename=filename, flags=flags)
 
 
 @lru_cache(maxsize=1_000)

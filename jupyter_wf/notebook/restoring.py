@@ -15,7 +15,7 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.celltask import PreparedCell
 from jupyter_wf.notebook.elsewhere import CellValue
-from jupyter_wf.notebook.redefining import define_again, why_not_again
+from jupyter_wf.notebook.redefining import why_not_again
 from jupyter_wf.notebook.shelf import Shelf
 from jupyter_wf.store.blobs import Payload
 
@@ -84,21 +84,15 @@ class EarlierTasks:
         try:
             for name, reason in shelf.missing(payload).items():
                 return None, f"{name!r} could not be stored: {reason}"
-            # Before the values are read: they may be objects of these classes.
-            left = self._define(prepared) if defines else []
-            values = shelf.load(payload)
+            with prepared.defining():
+                values = shelf.load(payload)
+                prepared.put_back(values)
         except MissingResult as error:
             return None, str(error)
         except Exception as error:
             # A module that is gone, a decorator that refuses: the cell itself will say it.
             return None, f"what it defines can't be made again: {type(error).__name__}: {error}"
-        prepared.put_back(values)
-        if left:
-            self._define(prepared)
         return CellValue(values), None
-
-    def _define(self, prepared: PreparedCell) -> list[str]:
-        return define_again(prepared.task.body, prepared.namespace, filename=prepared.filename, flags=prepared.flags)
 
     def _adopt(self, earlier: Earlier) -> LiveRun:
         runtime = self._runtime

@@ -13,6 +13,7 @@ from jupyter_wf.core.parameters import MASK, is_secret
 from jupyter_wf.engine.fingerprints import Unhashable, inputs_of
 from jupyter_wf.engine.handover import kept_arguments
 from jupyter_wf.ipython.commands.stored import payload_of, stored_json
+from jupyter_wf.notebook.keys import cell_key, inputs_key
 from jupyter_wf.notebook.shelf import Shelf
 from jupyter_wf.store.blobs import Payload
 
@@ -103,7 +104,7 @@ def _is_of(name: str, value: Any, told: Mapping[str, Any]) -> bool:
 
 def _take_stored(session: Session, run: Run, found: Inputs) -> None:
     """Take what was stored of a run that failed; one that completed since has had other inputs, maybe."""
-    payload = None if run.state.is_completed() else payload_of(session, f"inputs/{run.id}")
+    payload = None if run.state.is_completed() else payload_of(session, inputs_key(run.id))
     if payload is not None:
         _take(session, payload, None, found)
 
@@ -141,7 +142,7 @@ def _before(session: Session, run: Run) -> Iterator[tuple[Run, frozenset[str]]]:
     page = session.runtime.store.list_runs(_beside(run), limit=_MOST_BEFORE)
     for other in page.items:
         if other.created_at <= run.created_at and other.id != run.id and _same_notebook(other, run):
-            cell = stored_json(session, f"cell/{other.id}")
+            cell = stored_json(session, cell_key(other.id))
             if isinstance(cell, dict):
                 yield other, frozenset(cell.get("writes", ()))
 

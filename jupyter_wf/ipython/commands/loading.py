@@ -19,6 +19,7 @@ from jupyter_wf.ipython.commands.stored import stored_json
 from jupyter_wf.ipython.commands.tables import Cell, Table, label, one_line
 from jupyter_wf.notebook.cells import identifier
 from jupyter_wf.notebook.failures import brief
+from jupyter_wf.notebook.keys import cell_key
 
 if TYPE_CHECKING:
     from jupyter_wf.ipython.session import Session
@@ -76,7 +77,7 @@ def load(session: Session, run: Run) -> Loaded:
     not known.
     """
     namespace = session.shell.user_ns
-    cell = stored_json(session, f"cell/{run.id}")
+    cell = stored_json(session, cell_key(run.id))
     if isinstance(cell, dict):
         inputs = inputs_of_cell(session, run, cell.get("reads", ()))
         source = f"# {one_line(run.name, 60)}, as it was in run {short_id(run.id)}\n{cell.get('body', '').strip()}\n"

@@ -10,6 +10,7 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.ipython.commands.tables import RunCard
 from jupyter_wf.notebook.addresses import find_address
 from jupyter_wf.notebook.failures import FrameJSON
+from jupyter_wf.notebook.keys import locals_key
 from jupyter_wf.store.blobs import Payload
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def stored_json(session: Session, key: str) -> Any:
 
 def frames_stored(session: Session, run: Run) -> list[FrameJSON]:
     """Return the frames that were stored of a run's failure."""
-    return stored_json(session, f"locals/{run.id}") or []
+    return stored_json(session, locals_key(run.id)) or []
 
 
 def value_of(session: Session, run: Run) -> Any:
