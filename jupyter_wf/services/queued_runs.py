@@ -18,7 +18,6 @@ from jupyter_wf.core.errors import InvalidRequest, ParameterError, RunFinished, 
 from jupyter_wf.core.output_paths import fill_output
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound, LeaseLost
-from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
@@ -26,6 +25,7 @@ from jupyter_wf.notebook.exports import export_notebook
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.snapshots import read_snapshot
 from jupyter_wf.notebook.source import NotebookSource, read_notebook
+from jupyter_wf.services.agent_runs import run_folder
 from jupyter_wf.services.execution import execute_notebook
 from jupyter_wf.services.launcher import Laid, kept_arguments, lay_out
 from jupyter_wf.services.notebook_runs import prepare_next
@@ -34,15 +34,9 @@ from jupyter_wf.services.queued_flows import execute_flow
 if TYPE_CHECKING:
     from jupyter_wf.notebook.kernels import HeadlessKernel
 
-__all__ = ["execute_queued", "run_folder"]
+__all__ = ["execute_queued"]
 
 _INFO, _ERROR = 20, 40
-
-
-def run_folder(settings: Settings, run_id: str, attempt: int) -> Path:
-    """Return where an attempt of a run keeps its files."""
-    folder = settings.runs / run_id
-    return folder if attempt == 1 else folder / f"attempt-{attempt}"
 
 
 def execute_queued(
