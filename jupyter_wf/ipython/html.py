@@ -15,27 +15,11 @@ from jupyter_wf.core.codec import RunErrorJSON, RunJSON, StateJSON
 from jupyter_wf.core.durations import duration as spoken
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.tree_json import EarlierJSON
+from jupyter_wf.ipython.looks import colour, sign
 from jupyter_wf.ipython.snapshot import Row, RunViewJSON
 
-__all__ = ["RunTable", "duration", "mark_stale", "marker", "view_html", "view_text"]
+__all__ = ["duration", "mark_stale", "marker", "view_html", "view_text"]
 
-_SIGNS = {
-    "COMPLETED": "✓",
-    "FAILED": "✗",
-    "CRASHED": "✗",
-    "CANCELLED": "■",
-    "CANCELLING": "■",
-    "RUNNING": "▶",
-    "PAUSED": "⏸",
-}
-# For a page without a theme, and the variable of Jupyter's themes that stands in for it where there is one.
-_COLOURS = {
-    "COMPLETED": ("#1a7f37", "--jp-success-color1"),
-    "FAILED": ("#cf222e", "--jp-error-color1"),
-    "CRASHED": ("#9a6700", "--jp-warn-color1"),
-    "RUNNING": ("#0969da", "--jp-brand-color1"),
-}
-_QUIET = ("#6e7781", "--jp-ui-font-color2")
 #: The order in which states are counted, and which of them are worth counting beside a row.
 _BAD = ("FAILED", "CRASHED", "CANCELLED")
 _ORDER = (*_BAD, "RUNNING", "CANCELLING", "PAUSED", "SCHEDULED", "PENDING", "COMPLETED")
@@ -74,7 +58,7 @@ def view_text(view: RunViewJSON) -> str:
     """Return the view as lines of text: the run, its error, and a line for each task, but in a compact one."""
     run = view["run"]
     called = f"{run['kind'].capitalize()} run {_plain(run['name'])}{_plain_of(run)}"
-    lines = [f"{_sign(run['state'])} {called} · {_plain_facts(view)}"]
+    lines = [f"{sign(run['state']['type'])} {called} · {_plain_facts(view)}"]
     if run["error"]:
         lines.append(f"  {_plain_error(run['error'])}")
     if not view["compact"]:
@@ -102,34 +86,6 @@ def duration(start: str | None, end: str | None) -> str:
     if start is None or end is None:
         return ""
     return spoken((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
-
-
-class RunTable:
-    """A list of runs that a notebook shows as a table and a terminal as lines."""
-
-    def __init__(self, runs: list[RunJSON]) -> None:
-        self.runs = runs
-
-    def __repr__(self) -> str:
-        if not self.runs:
-            return "no runs"
-        return "\n".join("  ".join(cells) for cells in map(_run_cells, self.runs))
-
-    def _repr_html_(self) -> str:
-        if not self.runs:
-            return "<p>No runs.</p>"
-        titles = "".join(f"<th style='{_CELL}'>{title}</th>" for title in ("Id", "State", "Run", "Began", "Time"))
-        rows = (
-            "".join(f"<td style='{_CELL}'>{html.escape(cell)}</td>" for cell in _run_cells(run)) for run in self.runs
-        )
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table style='border-collapse:collapse;font-size:13px'><tr>{titles}</tr>{body}</table>"
-
-
-def _run_cells(run: RunJSON) -> tuple[str, ...]:
-    began = (run["started_at"] or run["created_at"])[:19].replace("T", " ")
-    state = f"{_sign(run['state'])} {_plain(run['state']['name'])}"
-    return (short_id(run["id"]), state, _plain(run["name"]), began, duration(run["started_at"], run["ended_at"]))
 
 
 def _rows_html(view: RunViewJSON) -> list[str]:
@@ -165,7 +121,7 @@ _USUAL = ("Completed", "Failed", "Running", "Pending")
 
 def _row_text(row: Row, now: str) -> str:
     took = duration(row["started_at"], row["ended_at"] or now)
-    line = f"  {_sign(row['state'])} {_plain(row['name'])}{_counted(row)}  {took}"
+    line = f"  {sign(row['state']['type'])} {_plain(row['name'])}{_counted(row)}  {took}"
     if row["state"]["name"] not in _USUAL:
         line += f"  {_plain(row['state']['name'])}"
     if row["attempt"] > 1:
@@ -188,7 +144,7 @@ def _counted(row: Row) -> str:
 
 
 def _stale_html(why: str) -> str:
-    said = f"<span style='{_colour('CRASHED')};font-weight:600'>○ out of date:</span> {_text(why)}"
+    said = f"<span style='{colour('CRASHED')};font-weight:600'>○ out of date:</span> {_text(why)}"
     return f"<tr><td style='{_CELL}' colspan='4'>{said}</td></tr>"
 
 
@@ -234,22 +190,12 @@ def _plain_earlier(earlier: EarlierJSON) -> str:
 
 
 def _badge(state: StateJSON) -> str:
-    style = _colour(state["type"])
-    return f"<span style='{style};font-weight:600;white-space:nowrap'>{_sign(state)} {_text(state['name'])}</span>"
-
-
-def _colour(type_: str) -> str:
-    """Return the style of a state's text; said twice, because a sanitizer may leave out what it does not know."""
-    plain, variable = _COLOURS.get(type_, _QUIET)
-    return f"color:{plain};color:var({variable},{plain})"
-
-
-def _sign(state: StateJSON) -> str:
-    return _SIGNS.get(state["type"], "○")
+    style = f"{colour(state['type'])};font-weight:600;white-space:nowrap"
+    return f"<span style='{style}'>{sign(state['type'])} {_text(state['name'])}</span>"
 
 
 def _error(error: RunErrorJSON) -> str:
-    return f"<span style='{_colour('FAILED')}'>{html.escape(_plain_error(error))}</span>"
+    return f"<span style='{colour('FAILED')}'>{html.escape(_plain_error(error))}</span>"
 
 
 def _plain_error(error: RunErrorJSON) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from jupyter_wf.core.durations import duration
+from jupyter_wf.ipython.looks import QUIET
 from jupyter_wf.ipython.screens import Bundle, Screen
 
 __all__ = ["Wait"]
@@ -65,5 +66,5 @@ class Wait:
 
 
 def _form(text: str) -> Bundle:
-    style = "color:#6e7781;color:var(--jp-ui-font-color2,#6e7781);font-size:13px"
+    style = f"{QUIET};font-size:13px"
     return {"text/html": f"<span style='{style}'>{html.escape(text)}</span>", "text/plain": text}

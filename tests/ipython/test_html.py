@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_wf.core.events import LogWritten, RunCreated, RunPatched, StateChanged
 from jupyter_wf.core.tree import RunTree
-from jupyter_wf.ipython.html import RunTable, duration, mark_stale, marker, view_html, view_text
+from jupyter_wf.ipython.html import duration, mark_stale, marker, view_html, view_text
 from jupyter_wf.ipython.snapshot import MOST_ROWS, picture
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=y>\x1b[31m\x00\u202eevil\nnext"
@@ -186,15 +186,6 @@ def test_html_is_readable_without_styles(tree: RunTree) -> None:
 )
 def test_durations(end: str | None, expected: str) -> None:
     assert duration("1970-01-01T00:00:00.000000Z", end) == expected
-
-
-def test_a_table_of_runs(hostile: RunTree) -> None:
-    table = RunTable([picture(hostile, now=3.0)["run"]])
-    page = Page()
-    page.feed(table._repr_html_())
-    assert page.tags == {"table", "tr", "td", "th"}
-    assert "root" in repr(table)
-    assert (repr(RunTable([])), RunTable([])._repr_html_()) == ("no runs", "<p>No runs.</p>")
 
 
 def calls(tree: RunTree, task: str, count: int, parent: str = "root", type_: str = "COMPLETED") -> list[str]:

@@ -16,28 +16,13 @@ from typing import Any, NamedTuple
 from jupyter_wf.core.durations import duration
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import LogRecord, Run
-from jupyter_wf.core.states import State, StateType
+from jupyter_wf.core.states import State
+from jupyter_wf.ipython.looks import QUIET, colour, sign
 from jupyter_wf.notebook.facts import spoken
 from jupyter_wf.notebook.failures import FrameJSON
 
 __all__ = ["Cell", "LogTable", "RunCard", "RunList", "StoredFailure", "Table", "label", "one_line", "state_cell"]
 
-_SIGNS = {
-    StateType.COMPLETED: "✓",
-    StateType.FAILED: "✗",
-    StateType.CRASHED: "✗",
-    StateType.CANCELLED: "■",
-    StateType.CANCELLING: "■",
-    StateType.RUNNING: "▶",
-    StateType.PAUSED: "⏸",
-}
-# For a page without a theme, and the variable of Jupyter's themes that stands in for it where there is one.
-_GOOD = "color:#1a7f37;color:var(--jp-success-color1,#1a7f37)"
-_BAD = "color:#cf222e;color:var(--jp-error-color1,#cf222e)"
-_WARN = "color:#9a6700;color:var(--jp-warn-color1,#9a6700)"
-_BUSY = "color:#0969da;color:var(--jp-brand-color1,#0969da)"
-_QUIET = "color:#6e7781;color:var(--jp-ui-font-color2,#6e7781)"
-_COLOURS = {StateType.COMPLETED: _GOOD, StateType.FAILED: _BAD, StateType.CRASHED: _WARN, StateType.RUNNING: _BUSY}
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top;white-space:pre-wrap"
 _TABLE = "border-collapse:collapse;font-size:13px;margin:4px 0"
 _PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px"
@@ -120,8 +105,8 @@ def _took(run: Run) -> str:
 
 def state_cell(state: State) -> Cell:
     """Return a state with its sign, in its colour."""
-    text = f"{_SIGNS.get(state.type, '○')} {one_line(state.name)}"
-    return Cell(text, f"{_COLOURS.get(state.type, _QUIET)};font-weight:600")
+    text = f"{sign(state.type)} {one_line(state.name)}"
+    return Cell(text, f"{colour(state.type)};font-weight:600")
 
 
 class RunList(Table):
@@ -142,7 +127,7 @@ class RunList(Table):
             for run in self.runs
         ]
         if more:
-            rows.append((Cell("…"), *[Cell("")] * 5, Cell("there are more: --limit", _QUIET)))
+            rows.append((Cell("…"), *[Cell("")] * 5, Cell("there are more: --limit", QUIET)))
         super().__init__(("id", "kind", "state", "steps", "started", "time", "name"), rows, empty=empty)
 
 
@@ -169,7 +154,7 @@ class StoredFailure:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        parts = [f"<p style='{_BAD};font-weight:600'>{html.escape(self._what)}</p>"]
+        parts = [f"<p style='{colour('FAILED')};font-weight:600'>{html.escape(self._what)}</p>"]
         if self.run.error is not None and self.run.error.traceback:
             told = html.escape(_lines(self.run.error.traceback).rstrip())
             parts.append(_details("Traceback", f"<pre style='{_PRE}'>{told}</pre>", is_open=True))
@@ -200,7 +185,7 @@ def _frame_html(frame: FrameJSON, *, is_open: bool) -> str:
     rows: list[tuple[Cell, ...]] = [
         (Cell(one_line(name, 60)), Cell(one_line(text))) for name, text in frame["locals"].items()
     ]
-    rows += [(Cell("…"), Cell(f"{frame['more']:,} more names", _QUIET))] if frame["more"] else []
+    rows += [(Cell("…"), Cell(f"{frame['more']:,} more names", QUIET))] if frame["more"] else []
     return _details(_place(frame), source + Table(("", ""), rows)._repr_html_(), is_open=is_open)
 
 
@@ -256,7 +241,7 @@ class RunCard:
         facts += [("tags", Cell(one_line(", ".join(run.tags))))] if run.tags else []
         facts += [(one_line(name, 30), Cell(one_line(text, 500))) for name, text in spoken(run.source)]
         facts += [(f"-p {one_line(name, 60)}", Cell(_json(value))) for name, value in run.parameters.items()]
-        return Table(("", ""), [(Cell(name, _QUIET), cell) for name, cell in facts if cell.text])
+        return Table(("", ""), [(Cell(name, QUIET), cell) for name, cell in facts if cell.text])
 
     def __repr__(self) -> str:
         parts = [repr(self._facts()), repr(self.below)]
@@ -279,17 +264,17 @@ class LogTable(Table):
     def __init__(self, lines: Sequence[LogRecord], names: Mapping[str, str], *, before: bool = False) -> None:
         rows: list[tuple[Cell, ...]] = [
             (
-                Cell(time.strftime("%H:%M:%S", time.localtime(line.at)), _QUIET),
+                Cell(time.strftime("%H:%M:%S", time.localtime(line.at)), QUIET),
                 Cell(logging.getLevelName(line.level), _level(line.level)),
-                Cell(names.get(line.run_id, short_id(line.run_id)), _QUIET),
+                Cell(names.get(line.run_id, short_id(line.run_id)), QUIET),
                 Cell(_lines(line.message)),
             )
             for line in lines
         ]
         if before:
-            rows.insert(0, (Cell("…"), Cell(""), Cell(""), Cell("there are lines before these: --tail", _QUIET)))
+            rows.insert(0, (Cell("…"), Cell(""), Cell(""), Cell("there are lines before these: --tail", QUIET)))
         super().__init__(("", "", "", ""), rows, empty="no log lines")
 
 
 def _level(level: int) -> str:
-    return _BAD if level >= logging.ERROR else _WARN if level >= logging.WARNING else ""
+    return colour("FAILED") if level >= logging.ERROR else colour("CRASHED") if level >= logging.WARNING else ""
