@@ -68,7 +68,7 @@ class _Show(Command):
 
 class _Last(Command):
     name = "last"
-    help = "Show the last run, or the last one of a name; 'r = %wf last' has r.value and r.state."
+    help = "Show the last run, or the last one of a name; 'r = %wf last' has r.state, and r.value where that was kept."
 
     def declare(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", metavar="NAME", help="The name of a run, a flow or a task.")
