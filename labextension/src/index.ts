@@ -1,8 +1,10 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { deployments } from './plugins/deployments';
 import { notifications } from './plugins/notifications';
 import { panel } from './plugins/panel';
 import { runNotebook } from './plugins/runNotebook';
 import { runPages } from './plugins/runPages';
+import { scheduleNotebook } from './plugins/scheduleNotebook';
 import { workflows } from './plugins/workflows';
 import type { IWorkflows as IWorkflowsService } from './plugins/tokens';
 
@@ -13,6 +15,8 @@ const plugins: (JupyterFrontEndPlugin<IWorkflowsService> | JupyterFrontEndPlugin
   panel,
   runPages,
   runNotebook,
+  scheduleNotebook,
+  deployments,
   notifications
 ];
 

@@ -1,8 +1,20 @@
 import type { ServerConnection } from '@jupyterlab/services';
 import { Signal } from '@lumino/signaling';
 import { ApiError, type WorkflowClient } from '../src/api/client';
+import type { DeploymentClient } from '../src/api/deployments';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../src/api/events';
-import type { LogJSON, RunJSON, RunPageJSON, StreamJSON } from '../src/api/schema';
+import type {
+  DeploymentDetailJSON,
+  LogJSON,
+  NotebookFormJSON,
+  PreviewJSON,
+  PreviewRequestJSON,
+  RunJSON,
+  RunPageJSON,
+  SaveDeploymentJSON,
+  StreamJSON
+} from '../src/api/schema';
+import { aForm, aPreview } from './fixtures';
 import { treeJSON } from './messages';
 
 /** Settings of a server that is not there. */
@@ -86,6 +98,12 @@ export class FakeServer {
   asked: string[] = [];
   refusal: ApiError | null = null;
   sockets: FakeSocket[] = [];
+  scheduled: DeploymentDetailJSON[] = [];
+  agents = 1;
+  scheduler = true;
+  form: NotebookFormJSON = aForm();
+  preview: (asked: PreviewRequestJSON) => PreviewJSON = () => aPreview();
+  bodies: SaveDeploymentJSON[] = [];
 
   get socket(): FakeSocket {
     return this.sockets[this.sockets.length - 1];
@@ -130,6 +148,41 @@ export class FakeServer {
       copyNotebook: (id: string, what: string) =>
         this.answer(`copy ${what} ${id}`, { path: `copy-of-${id}.ipynb` })
     } as unknown as WorkflowClient;
+  }
+
+  get deployments(): DeploymentClient {
+    const one = (id: string) => this.scheduled.find(each => each.deployment.id === id)?.deployment;
+    return {
+      settings: someSettings(),
+      list: () =>
+        this.answer('deployments', {
+          items: this.scheduled,
+          agents: this.agents,
+          scheduler: this.scheduler
+        }),
+      create: (body: SaveDeploymentJSON) => {
+        this.bodies.push(body);
+        return this.answer(`create ${body.name}`, {});
+      },
+      change: (id: string, body: SaveDeploymentJSON) => {
+        this.bodies.push(body);
+        return this.answer(`change ${id}`, {});
+      },
+      remove: (id: string) => {
+        this.scheduled = this.scheduled.filter(each => each.deployment.id !== id);
+        return this.answer(`remove ${id}`, undefined);
+      },
+      pause: (id: string, reason: string) => {
+        Object.assign(one(id) ?? {}, { paused: true, paused_reason: reason });
+        return this.answer(`pause ${id}`, {});
+      },
+      unpause: (id: string) => this.answer(`unpause ${id}`, {}),
+      run: (id: string, parameters: object) =>
+        this.answer(`run ${id} ${JSON.stringify(parameters)}`, this.runs[0]),
+      preview: (body: PreviewRequestJSON) =>
+        this.answer(`preview ${JSON.stringify(body.spec)}`, this.preview(body)),
+      form: (path: string) => this.answer(`form ${path}`, this.form)
+    } as unknown as DeploymentClient;
   }
 
   private answer<T>(what: string, value: T): Promise<T> {

@@ -1,4 +1,13 @@
-import type { LogJSON, RunJSON, StreamJSON } from '../src/api/schema';
+import type {
+  DeploymentDetailJSON,
+  DeploymentJSON,
+  LogJSON,
+  NotebookFormJSON,
+  PreviewJSON,
+  RunJSON,
+  ScheduleJSON,
+  StreamJSON
+} from '../src/api/schema';
 
 /** A moment, `seconds` after noon. */
 export const at = (seconds: number): string =>
@@ -49,6 +58,102 @@ export function aChild(
     { kind: 'task', parent_id: parent.id, root_id: parent.root_id, ...changes },
     type
   );
+}
+
+/** A schedule that fires each day at six. */
+export function aSchedule(changes: Partial<ScheduleJSON> = {}): ScheduleJSON {
+  return {
+    id: 'schedule',
+    slug: null,
+    spec: { cron: '0 6 * * *', timezone: 'Europe/Oslo' },
+    words: 'At 06:00',
+    timezone: 'Europe/Oslo',
+    parameters: {},
+    active: true,
+    start_at: null,
+    end_at: null,
+    max_runs: null,
+    jitter: 0,
+    next_slot: at(3600),
+    next: [],
+    made: 0,
+    ...changes
+  };
+}
+
+/** A deployment with its last runs. */
+export function aDeployment(
+  id: string,
+  changes: Partial<DeploymentJSON> = {},
+  last_runs: RunJSON[] = []
+): DeploymentDetailJSON {
+  return {
+    deployment: {
+      id,
+      address: `quick/name-${id}`,
+      name: `name-${id}`,
+      flow_name: 'quick',
+      kind: 'notebook',
+      target: '/notebooks/quick.ipynb',
+      path: 'quick.ipynb',
+      parameters: {},
+      pool: 'default',
+      tags: [],
+      description: '',
+      priority: 0,
+      kernel: null,
+      policies: {},
+      schedules: [aSchedule()],
+      paused: false,
+      paused_reason: null,
+      failures: 0,
+      next_slot: at(3600),
+      created_at: at(0),
+      updated_at: at(0),
+      ...changes
+    },
+    last_runs
+  };
+}
+
+/** A run that a deployment has made. */
+export function aDeploymentsRun(id: string, deployment: string, type: string, when = 1): RunJSON {
+  return aRun(id, { source: { deployment_id: deployment }, created_at: at(when) }, type, when);
+}
+
+/** What the server tells of a notebook with a year, a city and a token. */
+export function aForm(changes: Partial<NotebookFormJSON> = {}): NotebookFormJSON {
+  return {
+    path: 'quick.ipynb',
+    schema: {
+      type: 'object',
+      properties: {
+        year: { type: 'integer', title: 'year' },
+        city: { type: 'string', title: 'city' },
+        token: { type: 'string', title: 'token', format: 'password', writeOnly: true }
+      },
+      required: []
+    },
+    defaults: { year: 2012, city: 'Oslo' },
+    kernel: 'python3',
+    kernels: [{ name: 'python3', display_name: 'Python 3' }],
+    timezones: ['UTC', 'Europe/Oslo'],
+    timezone: 'UTC',
+    deployments: [],
+    problems: [],
+    ...changes
+  };
+}
+
+export function aPreview(changes: Partial<PreviewJSON> = {}): PreviewJSON {
+  return {
+    ok: true,
+    words: 'At 06:00',
+    timezone: 'Europe/Oslo',
+    next: ['2026-02-01T06:00:00+01:00', '2026-02-02T06:00:00+01:00'],
+    errors: [],
+    ...changes
+  };
 }
 
 export function aLine(seq: number, runId: string, changes: Partial<LogJSON> = {}): LogJSON {

@@ -4,7 +4,8 @@ import * as React from 'react';
 import { ApiError } from '../src/api/client';
 import { rowWindow } from '../src/components/useRows';
 import { RunsModel } from '../src/model/runs';
-import { Panel, WorkflowPanel } from '../src/pages/panel';
+import { DeploymentsModel } from '../src/model/deployments';
+import { Panel, type PanelActions, WorkflowPanel } from '../src/pages/panel';
 import { FakeServer } from './fakes';
 import { aMessage, aRun, at, MARKUP, settle } from './fixtures';
 
@@ -12,6 +13,14 @@ let server: FakeServer;
 let model: RunsModel;
 let opened: string[];
 let ran: number;
+
+const nothing = (): void => undefined;
+const NO_ACTIONS: PanelActions = {
+  openRun: nothing,
+  runNotebook: null,
+  scheduleNotebook: null,
+  deployments: { openRun: nothing, setPaused: nothing, run: nothing, edit: nothing, remove: nothing }
+};
 
 /** The panel's content, painted anew with each change of the model. */
 function LivePanel(): JSX.Element {
@@ -24,7 +33,7 @@ function LivePanel(): JSX.Element {
     <Panel
       view={model.view}
       model={model}
-      actions={{ openRun: id => opened.push(id), runNotebook: () => (ran += 1) }}
+      actions={{ ...NO_ACTIONS, openRun: id => opened.push(id), runNotebook: () => (ran += 1) }}
     />
   );
 }
@@ -196,13 +205,16 @@ describe('the panel', () => {
   });
 
   it('starts the model when it is attached', async () => {
-    const widget = new WorkflowPanel(model, { openRun: () => undefined, runNotebook: null });
+    const deployments = new DeploymentsModel(server.deployments, model);
+    const widget = new WorkflowPanel(model, deployments, NO_ACTIONS);
     expect(server.asked).toEqual([]);
     await act(async () => {
       Widget.attach(widget, document.body);
       await settle();
     });
-    expect(server.asked).toEqual(['meta', 'runs']);
+    expect(server.asked).toEqual(['meta', 'deployments', 'runs']);
+    expect(document.body.textContent).toContain('No scheduled notebooks');
+    deployments.dispose();
     expect(widget.node.classList.contains('jp-WfPanel')).toBe(true);
     act(() => widget.dispose());
   });

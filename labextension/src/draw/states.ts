@@ -41,6 +41,18 @@ export function isUsual(state: StateWords): boolean {
   return state.name.toUpperCase() === state.type;
 }
 
+/** Names that are drawn unlike the others of their type: what a schedule did not get, and what waits too long. */
+const MARKS: Record<string, string> = {
+  'SCHEDULED Late': 'LATE',
+  'CANCELLED Missed': 'MISSED',
+  'CANCELLED Skipped': 'SKIPPED'
+};
+
+/** Which mark stands for a state: its type's, or one of its own. */
+export function stateMark(state: StateWords): string {
+  return MARKS[`${state.type} ${state.name}`] ?? state.type;
+}
+
 /** `AwaitingRetry` → `Awaiting retry`: the words shown to people. */
 export function stateLabel(state: StateWords): string {
   const words = (state.name || state.type).replace(/([a-z])([A-Z])/g, '$1 $2').split(' ');

@@ -225,4 +225,11 @@ export function sortErrors(
   return { faults, rest };
 }
 
-const FIELDS: ReadonlySet<string> = new Set(['name', 'kernel', 'at', 'interval', 'cron', 'timezone']);
+const FIELDS: ReadonlySet<string> = new Set([
+  'name',
+  'kernel',
+  'at',
+  'interval',
+  'cron',
+  'timezone'
+]);

@@ -1,10 +1,13 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
+import type { DeploymentActions } from '../components/DeploymentRow';
+import { DeploymentList } from '../components/DeploymentList';
 import { EmptyState } from '../components/EmptyState';
 import { FilterBar } from '../components/FilterBar';
 import { ConnectionNotice, Problem } from '../components/Notices';
 import { RunList } from '../components/RunList';
 import { workflowIcon } from '../components/icons';
+import type { DeploymentsModel } from '../model/deployments';
 import { NO_FILTER } from '../model/filter';
 import type { RunsModel, RunsView } from '../model/runs';
 
@@ -13,6 +16,9 @@ export interface PanelActions {
   openRun: (id: string) => void;
   /** Run the notebook in front, or null where the panel should not offer it. */
   runNotebook: (() => void) | null;
+  /** Open the form of a schedule for the notebook in front, or null where the panel should not offer it. */
+  scheduleNotebook: (() => void) | null;
+  deployments: DeploymentActions;
 }
 
 /** The panel's content for one view of the model. */
@@ -20,14 +26,18 @@ export function Panel(props: {
   view: RunsView;
   model: RunsModel;
   actions: PanelActions;
+  /** What stands above the list of runs. */
+  above?: React.ReactNode;
 }): JSX.Element {
-  const { view, model, actions } = props;
+  const { view, model, actions, above } = props;
   const filtered = view.filter.text.trim() !== '' || view.filter.choice !== 'all';
   return (
     <div className="jp-WfPanel-content" data-connection={view.connection}>
       <div className="jp-WfPanel-head">
         <h2>Workflows</h2>
       </div>
+      {above}
+      {above !== undefined && <h3 className="jp-WfPanel-title">Runs</h3>}
       <FilterBar filter={view.filter} onChange={filter => void model.setFilter(filter)} />
       <ConnectionNotice connection={view.connection} />
       <Problem text={view.problem} onDismiss={() => model.dismissProblem()} />
@@ -72,6 +82,7 @@ export function Panel(props: {
 export class WorkflowPanel extends ReactWidget {
   constructor(
     private readonly model: RunsModel,
+    private readonly deployments: DeploymentsModel,
     private readonly actions: PanelActions
   ) {
     super();
@@ -92,7 +103,30 @@ export class WorkflowPanel extends ReactWidget {
   protected override render(): JSX.Element {
     return (
       <UseSignal signal={this.model.changed}>
-        {() => <Panel view={this.model.view} model={this.model} actions={this.actions} />}
+        {() => (
+          <Panel
+            view={this.model.view}
+            model={this.model}
+            actions={this.actions}
+            above={this.scheduled()}
+          />
+        )}
+      </UseSignal>
+    );
+  }
+
+  private scheduled(): JSX.Element {
+    const { deployments, actions } = this;
+    return (
+      <UseSignal signal={deployments.changed}>
+        {() => (
+          <DeploymentList
+            view={deployments.view}
+            actions={actions.deployments}
+            onSchedule={actions.scheduleNotebook}
+            onDismiss={() => deployments.dismissProblem()}
+          />
+        )}
       </UseSignal>
     );
   }

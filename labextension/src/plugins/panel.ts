@@ -29,22 +29,30 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ): void => {
     const trans = (translator ?? nullTranslator).load('jupyter_wf');
     const { commands } = app;
-    const widget = new WorkflowPanel(service.runs, {
-      openRun: id => void commands.execute(Commands.openRun, { id }),
-      runNotebook:
-        labShell &&
-        (() => {
-          if (commands.isEnabled(Commands.runNotebook)) {
-            void commands.execute(Commands.runNotebook);
-          } else {
-            Notification.info(
-              trans.__('Open a notebook first, or select one in the file browser.'),
-              {
-                autoClose: 5000
-              }
-            );
-          }
-        })
+    const openRun = (id: string): void => void commands.execute(Commands.openRun, { id });
+    /** Do something with the notebook in front: only JupyterLab has one beside the panel. */
+    const withNotebook = (command: string): (() => void) | null =>
+      labShell &&
+      (() => {
+        if (commands.isEnabled(command)) {
+          void commands.execute(command);
+        } else {
+          Notification.info(trans.__('Open a notebook first, or select one in the file browser.'), {
+            autoClose: 5000
+          });
+        }
+      });
+    const widget = new WorkflowPanel(service.runs, service.deployments, {
+      openRun,
+      runNotebook: withNotebook(Commands.runNotebook),
+      scheduleNotebook: withNotebook(Commands.scheduleNotebook),
+      deployments: {
+        openRun,
+        setPaused: (id, paused) => void commands.execute(Commands.pauseDeployment, { id, paused }),
+        run: (id, ask) => void commands.execute(Commands.runDeployment, { id, ask }),
+        edit: id => void commands.execute(Commands.changeDeployment, { id }),
+        remove: id => void commands.execute(Commands.deleteDeployment, { id })
+      }
     });
     app.shell.add(widget, 'left', { rank: 550, type: 'Workflows' });
     restorer?.add(widget, widget.id);

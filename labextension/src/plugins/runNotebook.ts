@@ -2,24 +2,14 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import { ICommandPalette, Notification } from '@jupyterlab/apputils';
 import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { messageOf } from '../api/client';
 import { workflowIcon } from '../components/icons';
 import { runTitle } from '../draw/names';
 import { plain } from '../draw/text';
+import { meantNotebooks, notebookArgs, saveOpen } from './notebooks';
 import { IWorkflows } from './tokens';
 import { Commands } from './commands';
-
-/** What is on disk is what runs: the notebook is saved first where it has changes. */
-async function save(panel: NotebookPanel): Promise<void> {
-  const { context } = panel;
-  await context.ready;
-  const { model } = context;
-  if (!model.readOnly && (model.dirty || model.collaborative)) {
-    await context.save();
-  }
-}
 
 /** "Run Notebook as Workflow": in the notebook's toolbar, the file browser's context menu and the palette. */
 export const runNotebook: JupyterFrontEndPlugin<void> = {
@@ -40,27 +30,13 @@ export const runNotebook: JupyterFrontEndPlugin<void> = {
     const { commands } = app;
     const { contents } = app.serviceManager;
 
-    /** The paths that are meant, and the open notebooks to save for them. */
-    const targets = (args: { path?: unknown; browser?: unknown }): string[] => {
-      if (typeof args.path === 'string') {
-        return [args.path];
-      }
-      if (args.browser === true) {
-        const items = browsers?.tracker.currentWidget?.selectedItems() ?? [];
-        return [...items].filter(item => item.type === 'notebook').map(item => item.path);
-      }
-      const path = notebooks?.currentWidget?.context.path;
-      return path === undefined ? [] : [path];
-    };
+    const targets = meantNotebooks(notebooks, browsers);
 
     const start = async (path: string): Promise<void> => {
       const local = contents.localPath(path);
       const name = plain(local.split('/').pop() ?? local);
       try {
-        const open = notebooks?.find(panel => contents.localPath(panel.context.path) === local);
-        if (open !== undefined) {
-          await save(open);
-        }
+        await saveOpen(notebooks, contents, local);
         const run = await service.runs.startNotebook(local);
         service.started.add(run);
         Notification.info(trans.__('Started %1', runTitle(run)), {
@@ -84,16 +60,7 @@ export const runNotebook: JupyterFrontEndPlugin<void> = {
       caption: trans.__('Run this notebook as a workflow, in a kernel of its own'),
       icon: workflowIcon,
       describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            path: { type: 'string', description: trans.__('The path of the notebook') },
-            browser: {
-              type: 'boolean',
-              description: trans.__('Whether to run what is selected in the file browser')
-            }
-          }
-        }
+        args: notebookArgs(trans)
       },
       isEnabled: args => targets(args).length > 0,
       execute: async args => {

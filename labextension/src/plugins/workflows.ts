@@ -1,6 +1,8 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { WorkflowClient } from '../api/client';
+import { DeploymentClient } from '../api/deployments';
 import { EventSocket } from '../api/events';
+import { DeploymentsModel } from '../model/deployments';
 import { type OpenSocket, RunsModel } from '../model/runs';
 import { StartedRuns } from '../model/started';
 import { IWorkflows } from './tokens';
@@ -15,6 +17,12 @@ export const workflows: JupyterFrontEndPlugin<IWorkflows> = {
     const client = new WorkflowClient(app.serviceManager.serverSettings);
     const openSocket: OpenSocket = options => new EventSocket(options);
     const runs = new RunsModel(client, openSocket);
-    return { client, openSocket, runs, started: new StartedRuns(runs, window.sessionStorage) };
+    return {
+      client,
+      openSocket,
+      runs,
+      deployments: new DeploymentsModel(new DeploymentClient(client.settings), runs),
+      started: new StartedRuns(runs, window.sessionStorage)
+    };
   }
 };
