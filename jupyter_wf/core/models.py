@@ -141,7 +141,9 @@ class LogRecord:
 class Event:
     """One row of the append-only stream.
 
-    ``kind``: ``run`` (created), ``state``, ``log``, ``patch``, ``request``, ``artifact``.
+    ``kind``: ``run`` (created), ``state``, ``log``, ``patch``, ``request``, ``artifact``; and ``deployment``, which has
+    an empty ``run_id`` and the payload ``deployment_id``, ``address``, ``change`` (saved, deleted, paused, unpaused,
+    schedule).
     """
 
     seq: int

@@ -10,6 +10,8 @@ from jupyter_wf.core.events import Entry
 if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
+    from jupyter_wf.store.automations import AutomationStore, EventTriggerStore, NotificationStore, OutboxStore
+    from jupyter_wf.store.scheduling import AgentStore, DeploymentStore, QueueStore, ServiceStore, SlotStore
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 
 __all__ = ["Committed", "Journal", "Store"]
@@ -53,6 +55,22 @@ class Store(Protocol):
     """
 
     @property
+    def automations(self) -> AutomationStore:
+        """The automations."""
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """What automations and triggers have yet to do."""
+
+    @property
+    def notifications(self) -> NotificationStore:
+        """The messages for who looks at JupyterLab."""
+
+    @property
+    def triggers(self) -> EventTriggerStore:
+        """The event triggers."""
+
+    @property
     def artifacts(self) -> ArtifactStore:
         """The artifacts."""
 
@@ -67,6 +85,26 @@ class Store(Protocol):
     @property
     def inputs(self) -> InputStore:
         """The messages to runs."""
+
+    @property
+    def deployments(self) -> DeploymentStore:
+        """The deployments and their schedules."""
+
+    @property
+    def slots(self) -> SlotStore:
+        """What schedulers read and write."""
+
+    @property
+    def queue(self) -> QueueStore:
+        """The runs that agents execute."""
+
+    @property
+    def agents(self) -> AgentStore:
+        """The agents."""
+
+    @property
+    def services(self) -> ServiceStore:
+        """Who does what only one process should do."""
 
     def journal(self) -> Journal:
         """Return the journal of this process, made at the first call."""
@@ -153,6 +191,7 @@ class Store(Protocol):
         """Make ``process_id`` the owner of a run that is SCHEDULED or PENDING, and return it.
 
         Raises `RunNotFound`; raises `RunFinished` when it is not waiting any more (cancelled, or claimed by another).
+        Raises `LeaseLost` for a run that waits in the queue: only its agent's runner may `QueueStore.take` it.
         """
 
     def take_over(self, run_id: str, process_id: str) -> Run:
@@ -164,8 +203,11 @@ class Store(Protocol):
         CRASHED) is closed, gets the next attempt number, the state SCHEDULED named ``Resuming``, and the owner; what
         the attempt before has kept is forgotten. Of several processes one gets it.
 
-        Raises `RunNotFound`, `InvalidRequest` for a process that is not registered, and `RunFinished` where it
-        COMPLETED, somebody else has it or was asked to retry it, or the run that called it has ended.
+        What waits in the queue is refused; a run of the queue that has ended is begun again outside of it.
+
+        Raises `RunNotFound`, `InvalidRequest` for a process that is not registered, `LeaseLost` as `claim` does, and
+        `RunFinished` where it COMPLETED, somebody else has it or was asked to retry it, or the run that called it has
+        ended.
         """
 
     def earlier(self, run_id: str) -> list[Earlier]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_wf.core.settings import Settings
+from jupyter_wf.store.sqlite import open_store
 from tests.architecture.source import ROOT, Package
 from tests.benchmarks.workloads import HELLO
 
@@ -151,6 +153,8 @@ def test_a_plain_program_loads_no_more_of_ours(tmp_path: Path) -> None:
         HELLO + "    import sys\n    print(*[name for name in sys.modules if name.startswith('jupyter_wf')])\n"
     )
     environ = {**os.environ, "JUPYTER_WF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    # The first program of a home makes the state file, and needs the statements for it.
+    open_store(Settings(home=tmp_path / "home")).close()
     done = subprocess.run([sys.executable, program], env=environ, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
     assert loaded == {name for name in loaded_after(IMPORT) if name.startswith("jupyter_wf")}

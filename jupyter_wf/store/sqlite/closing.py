@@ -11,7 +11,7 @@ from jupyter_wf.core.processes import Request, RequestKind
 from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.checks import checked_id
 from jupyter_wf.store.sqlite.driver import sqlite
-from jupyter_wf.store.sqlite.owners import Dead, crashed_message
+from jupyter_wf.store.sqlite.owners import Dead, Owners, crashed_message
 from jupyter_wf.store.sqlite.requests import REQUEST_COLUMNS
 from jupyter_wf.store.sqlite.rows import OPEN
 from jupyter_wf.store.sqlite.texts import state_payload
@@ -19,8 +19,10 @@ from jupyter_wf.store.sqlite.texts import state_payload
 __all__ = [
     "STORED_COLUMNS",
     "StoredRun",
+    "answer_all",
     "ask",
     "close",
+    "close_below",
     "crash",
     "find_above",
     "find_stored",
@@ -28,6 +30,7 @@ __all__ = [
     "write_event",
 ]
 
+_ORPHANED = "the run that started it is gone"
 _TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
 STORED_COLUMNS = "n, id, attempt, state_type, state_name, state_at, process_id, parent_id"
 _DESCENDANTS = f"""
@@ -113,8 +116,36 @@ def close(connection: sqlite.Connection, run: StoredRun, type_: str, name: str, 
         (type_, name, message, at, at, run.n),
     )
     write_event(connection, run.n, at, "state", state_payload(type_, name, message, run.attempt))
+    # Who waited for an agent does so no more; what follows from its end is still to be done.
+    connection.execute("UPDATE queue SET stage = 'ended' WHERE n = ? AND stage = 'waiting'", (run.n,))
 
 
 def write_event(connection: sqlite.Connection, n: int, at: float, kind: str, payload: str) -> None:
     """Add an event of run number ``n``."""
     connection.execute("INSERT INTO events (at, run, kind, payload) VALUES (?, ?, ?, ?)", (at, n, kind, payload))
+
+
+def close_below(
+    connection: sqlite.Connection, owners: Owners, run_ids: Iterable[str], now: float, *, only_orphans: bool = False
+) -> list[StoredRun]:
+    """Make CRASHED what is open below the runs and nobody will end, and return it; what is suspended stays so."""
+    closed = []
+    for run in open_below(connection, run_ids):
+        dead = None if only_orphans else owners.judge(connection, run.process_id, fresh=True)
+        if dead is not None:
+            crash(connection, run, {dead.id: dead}, now)
+        elif run.process_id is None and not run.is_suspended:
+            close(connection, run, "CRASHED", "Crashed", _ORPHANED, now)
+        else:
+            continue
+        closed.append(run)
+    return closed
+
+
+def answer_all(connection: sqlite.Connection, run_ids: Iterable[str], outcome: str, spared: str = "") -> None:
+    """Answer what is open of these runs, but not what is of the kind ``spared``."""
+    connection.execute(
+        "UPDATE requests SET outcome = ? "
+        "WHERE outcome IS NULL AND run_id IN (SELECT value FROM json_each(?)) AND kind <> ?",
+        (outcome, json.dumps(list(run_ids)), spared),
+    )

@@ -184,10 +184,26 @@ def _second(db: _Executes) -> None:
         db.execute(statement)
 
 
+def _third(db: _Executes) -> None:
+    from jupyter_wf.store.sqlite.scheduling_schema import SCHEDULING
+
+    for statement in SCHEDULING:
+        db.execute(statement)
+
+
+def _fourth(db: _Executes) -> None:
+    from jupyter_wf.store.sqlite.automation_schema import AUTOMATIONS
+
+    for statement in AUTOMATIONS:
+        db.execute(statement)
+
+
 #: Name and step, in order; a released step is never changed, only followed by another.
 _STEPS: tuple[tuple[str, Callable[[_Executes], None]], ...] = (
     ("0001_runs_events_results_requests", _first),
     ("0002_resume_artifacts_variables_limits_inputs", _second),
+    ("0003_deployments_queue_agents", _third),
+    ("0004_automations", _fourth),
 )
 _SET = "jupyter_wf"
 

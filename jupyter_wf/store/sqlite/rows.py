@@ -29,7 +29,7 @@ RUN_COLUMNS = (
     "state_message, state_at, parameters, tags, upstream, source, error, created_at, started_at, ended_at, expected, "
     "process_id"
 )
-EVENT_COLUMNS = "e.seq, e.at, r.id, e.kind, e.payload"
+EVENT_COLUMNS = "e.seq, e.at, coalesce(r.id, ''), e.kind, e.payload"
 LOG_COLUMNS = "e.seq, r.id, e.at, e.payload"
 EARLIER_COLUMNS = (
     "id, kind, name, flow_name, task_name, call_number, attempt, state_type, state_name, state_message, state_at, "

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from jupyter_wf.core.events import Entry
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
+    from jupyter_wf.store.automations import AutomationStore, EventTriggerStore, NotificationStore, OutboxStore
+    from jupyter_wf.store.scheduling import AgentStore, DeploymentStore, QueueStore, ServiceStore, SlotStore
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
+    from jupyter_wf.store.sqlite.alerts import Alerts
     from jupyter_wf.store.sqlite.owners import Owners
     from jupyter_wf.store.sqlite.results import ResultReader
     from jupyter_wf.store.sqlite.runs import RunReader
+    from jupyter_wf.store.sqlite.scheduling import Scheduling
     from jupyter_wf.store.sqlite.shared import Shared
     from jupyter_wf.store.sqlite.stream import StreamReader
     from jupyter_wf.store.sqlite.trees import TreeReader
@@ -37,6 +41,7 @@ class SqliteStore(Store):
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._database = Database(settings.database)
         self._journal = SqliteJournal(self._database, interval=settings.journal_interval, limit=settings.journal_limit)
         self._requests = Requests(self._database, self._journal)
@@ -85,6 +90,43 @@ class SqliteStore(Store):
 
         return Shared(self._database, self._journal, self._owners)
 
+    @cached_property
+    def _alerts(self) -> Alerts:
+        from jupyter_wf.store.sqlite.alerts import Alerts
+
+        return Alerts(self._database, self._journal)
+
+    @property
+    def automations(self) -> AutomationStore:
+        """The automations."""
+        return self._alerts.automations
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """What automations and triggers have yet to do."""
+        return self._alerts.outbox
+
+    @property
+    def notifications(self) -> NotificationStore:
+        """The messages for who looks at JupyterLab."""
+        return self._alerts.notifications
+
+    @property
+    def triggers(self) -> EventTriggerStore:
+        """The event triggers."""
+        return self._alerts.triggers
+
+    @cached_property
+    def _scheduling(self) -> Scheduling:
+        from jupyter_wf.store.sqlite.scheduling import Scheduling
+
+        return Scheduling(self._database, self._journal, self._owners, self._ring, lambda: self._runs)
+
+    def _ring(self) -> None:
+        from jupyter_wf.store.bell import ring
+
+        ring(self._settings)
+
     @property
     def artifacts(self) -> ArtifactStore:
         """The artifacts."""
@@ -104,6 +146,31 @@ class SqliteStore(Store):
     def limits(self) -> LimitStore:
         """The concurrency and rate limits."""
         return self._shared.limits
+
+    @property
+    def deployments(self) -> DeploymentStore:
+        """The deployments."""
+        return self._scheduling.deployments
+
+    @property
+    def slots(self) -> SlotStore:
+        """What schedulers read and write."""
+        return self._scheduling.slots
+
+    @property
+    def queue(self) -> QueueStore:
+        """The queue."""
+        return self._scheduling.queue
+
+    @property
+    def agents(self) -> AgentStore:
+        """The agents."""
+        return self._scheduling.agents
+
+    @property
+    def services(self) -> ServiceStore:
+        """The services."""
+        return self._scheduling.services
 
     def journal(self) -> SqliteJournal:
         """Return the journal of this process; after a fork the same object is the child's, and empty."""
@@ -169,7 +236,11 @@ class SqliteStore(Store):
 
     def request(self, run_id: str, kind: RequestKind, payload: str | None = None) -> Request:
         """Write down that somebody wants something of a run."""
-        return self._work.request(run_id, kind, payload)
+        request = self._work.request(run_id, kind, payload)
+        if kind == "cancel":
+            # It may have left the queue at once.
+            self._ring()
+        return request
 
     def requests(self, *, after: int = 0, process_id: str | None = None) -> list[Request]:
         """Return unanswered requests."""
@@ -217,7 +288,10 @@ class SqliteStore(Store):
     def reap(self, now: float) -> list[str]:
         """Make CRASHED the open runs of dead processes."""
         self._journal.settle()
-        return self._work.reap(now)
+        reaped = self._work.reap(now)
+        if reaped:
+            self._ring()
+        return reaped
 
     def find_result(self, key: str, now: float) -> StoredResult | None:
         """Return what a run left under ``key``."""

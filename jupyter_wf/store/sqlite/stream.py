@@ -30,8 +30,9 @@ class StreamReader:
         checked_integer("limit", limit, 1, _LONGEST_PAGE)
         kinds = "" if with_logs else "AND e.kind <> 'log'"
         rows = self._database.rows(
-            f"SELECT {EVENT_COLUMNS} FROM events e CROSS JOIN runs r ON r.n = e.run WHERE e.seq > ? {kinds} "
-            "ORDER BY e.seq LIMIT ?",
+            # Run number 0 stands for none: what became of a deployment.
+            f"SELECT {EVENT_COLUMNS} FROM events e LEFT JOIN runs r ON r.n = e.run "
+            f"WHERE e.seq > ? {kinds} AND (r.n IS NOT NULL OR e.run = 0) ORDER BY e.seq LIMIT ?",
             (after, limit),
         )
         return [event_from(row) for row in rows]

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from jupyter_wf.core.errors import InvalidRequest, RunFinished
 from jupyter_wf.core.processes import Request, RequestKind
-from jupyter_wf.store.sqlite.checks import checked_id, checked_json
+from jupyter_wf.store.sqlite.cancelling import cancel_now
+from jupyter_wf.store.sqlite.checks import checked_json
 from jupyter_wf.store.sqlite.closing import (
     STORED_COLUMNS,
     StoredRun,
+    answer_all,
     ask,
-    close,
+    close_below,
     crash,
     find_above,
     find_stored,
-    open_below,
     write_event,
 )
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.driver import sqlite
+from jupyter_wf.store.sqlite.fences import leave_queue, refuse_queued, refuse_stranger
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Dead, Owners, dead_json
 from jupyter_wf.store.sqlite.rows import OPEN
@@ -30,8 +31,6 @@ __all__ = ["Work"]
 
 _ASKED = {"cancel": "cancelled", "retry": "retried", "pause": "paused", "resume": "resumed"}
 _ENDED_BADLY = ("FAILED", "CRASHED", "CANCELLED")
-_DONE = "carried out"
-_ORPHANED = "the run that started it is gone"
 _NEXT_ATTEMPT = """
     UPDATE runs SET attempt=?, state_type='SCHEDULED', state_name='Resuming', state_message=NULL, state_at=?,
         process_id=?, error=NULL, started_at=NULL, ended_at=NULL,
@@ -63,7 +62,7 @@ class Work:
                 raise RunFinished(run.id, run.name if run.is_closed else "Crashed", _ASKED[kind])
             elif kind == "cancel":
                 if run.process_id is None:
-                    return self._cancel_now(connection, run, now)
+                    return cancel_now(connection, self._owners, run, now)
             else:
                 _refuse_pausing(run, kind)
             return ask(connection, run, kind, now, text)
@@ -74,12 +73,13 @@ class Work:
         """Make ``process_id`` the owner of a run that waits for one."""
 
         def work(connection: sqlite.Connection) -> None:
-            self._refuse_stranger(connection, process_id)
+            refuse_stranger(connection, process_id)
             run = find_stored(connection, run_id)
             waits = run.type in ("SCHEDULED", "PENDING") and not run.is_closed
             if not waits or run.process_id not in (None, process_id):
                 name = "claimed by another process" if waits else run.name
                 raise RunFinished(run.id, name, "claimed")
+            refuse_queued(connection, run)
             connection.execute("UPDATE runs SET process_id = ? WHERE n = ?", (process_id, run.n))
 
         self._journal.run(work, tells=False)
@@ -88,19 +88,20 @@ class Work:
         """Close what the last owner has left, and begin the next attempt in another process."""
 
         def work(connection: sqlite.Connection) -> None:
-            self._refuse_stranger(connection, process_id)
+            refuse_stranger(connection, process_id)
             run = find_stored(connection, run_id)
             now = time.time()
             # A process that was killed just now must not be believed to live.
             dead = self._owners.judge(connection, run.process_id, fresh=True)
             self._refuse_taking_over(connection, run, dead, process_id)
-            closed = self._close_below(connection, [run.id], now)
+            leave_queue(connection, run)
+            closed = close_below(connection, self._owners, [run.id], now)
             if dead is not None and not run.is_closed:
                 crash(connection, run, {dead.id: dead}, now)
-            _answer_all(connection, [each.id for each in closed], "the process is gone")
+            answer_all(connection, [each.id for each in closed], "the process is gone")
             # Whoever takes over a run that did not end must hear that it is to be cancelled.
             spared = "" if run.is_closed or dead is not None else "cancel"
-            _answer_all(connection, [run.id], "its next attempt has begun", spared)
+            answer_all(connection, [run.id], "its next attempt has begun", spared)
             connection.execute(_NEXT_ATTEMPT, (run.attempt + 1, now, process_id, run.n))
             write_event(connection, run.n, now, "state", state_payload("SCHEDULED", "Resuming", None, run.attempt + 1))
 
@@ -119,11 +120,11 @@ class Work:
                 (dead_json(dead),),
             )
             runs = [StoredRun(*row) for row in rows.fetchall()]
-            below = self._close_below(connection, [run.id for run in runs], now, only_orphans=True)
+            below = close_below(connection, self._owners, [run.id for run in runs], now, only_orphans=True)
             for run in runs:
                 crash(connection, run, dead, now)
             ids = [run.id for run in (*below, *runs)]
-            _answer_all(connection, ids, "the process is gone")
+            answer_all(connection, ids, "the process is gone")
             return ids
 
         # Most looks find nothing: those take no write lock.
@@ -131,27 +132,6 @@ class Work:
             if not self._owners.dead(connection):
                 return []
         return self._journal.run(work)
-
-    def _close_below(
-        self, connection: sqlite.Connection, run_ids: list[str], now: float, *, only_orphans: bool = False
-    ) -> list[StoredRun]:
-        """Make CRASHED what is open below the runs and nobody will end, and return it; what is suspended stays so."""
-        closed = []
-        for run in open_below(connection, run_ids):
-            dead = None if only_orphans else self._owners.judge(connection, run.process_id, fresh=True)
-            if dead is not None:
-                crash(connection, run, {dead.id: dead}, now)
-            elif run.process_id is None and not run.is_suspended:
-                close(connection, run, "CRASHED", "Crashed", _ORPHANED, now)
-            else:
-                continue
-            closed.append(run)
-        return closed
-
-    def _refuse_stranger(self, connection: sqlite.Connection, process_id: str) -> None:
-        known = checked_id(process_id) is not None
-        if not known or not connection.execute("SELECT 1 FROM processes WHERE id = ?", (process_id,)).fetchall():
-            raise InvalidRequest("process_id", process_id, "register the process before it owns a run")
 
     def _refuse_taking_over(
         self, connection: sqlite.Connection, run: StoredRun, dead: Dead | None, process_id: str
@@ -172,22 +152,6 @@ class Work:
             if above.is_closed or gone:
                 shown = "Crashed" if gone else above.name
                 raise RunFinished(run.id, run.name, f"resumed alone: run {above.id}, which called it, is {shown}")
-
-    def _cancel_now(self, connection: sqlite.Connection, run: StoredRun, now: float) -> Request:
-        """Close a run that nobody owns, and what is below it; owners of what runs below are asked."""
-        for child in open_below(connection, [run.id]):
-            dead = self._owners.judge(connection, child.process_id)
-            if child.process_id is None:
-                close(connection, child, "CANCELLED", "Cancelled", "its parent was cancelled", now)
-            elif dead is not None:
-                crash(connection, child, {dead.id: dead}, now)
-            else:
-                ask(connection, child, "cancel", now)
-        request = ask(connection, run, "cancel", now)
-        when = "while it was suspended" if run.is_suspended else "before it began"
-        close(connection, run, "CANCELLED", "Cancelled", f"cancelled {when}", now)
-        connection.execute("UPDATE requests SET outcome = ? WHERE id = ?", (_DONE, request.id))
-        return Request(id=request.id, run_id=run.id, kind="cancel", created_at=request.created_at, outcome=_DONE)
 
 
 def _refuse_retry(run: StoredRun, dead: Dead | None) -> None:
@@ -213,12 +177,3 @@ def _refuse_pausing(run: StoredRun, kind: str) -> None:
 def _is_asked_to_retry(connection: sqlite.Connection, run: StoredRun) -> bool:
     asked = "SELECT 1 FROM requests WHERE run_id = ? AND kind = 'retry' AND outcome IS NULL"
     return run.process_id is not None and connection.execute(asked, (run.id,)).fetchone() is not None
-
-
-def _answer_all(connection: sqlite.Connection, run_ids: list[str], outcome: str, spared: str = "") -> None:
-    """Answer what is open of these runs, but not what is of the kind ``spared``."""
-    connection.execute(
-        "UPDATE requests SET outcome = ? "
-        "WHERE outcome IS NULL AND run_id IN (SELECT value FROM json_each(?)) AND kind <> ?",
-        (outcome, json.dumps(run_ids), spared),
-    )
