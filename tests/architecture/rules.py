@@ -22,6 +22,8 @@ LAYERS: Mapping[str, int] = {
     "services": 4,
     # What users import of it is called in kernels, and starts runners.
     "notebooks": 4,
+    # The same: it reads notebooks, and starts what executes runs.
+    "deployments": 4,
     "server": 5,
     "ipython": 5,
     "cli": 5,
@@ -34,10 +36,18 @@ LAYERS: Mapping[str, int] = {
 PUBLIC = 3
 #: Inside one layer these may import those, and nothing else.
 SIDEWAYS: Mapping[str, tuple[str, ...]] = {
+    "deployments": (
+        "jupyter_wf.services.deployables",
+        "jupyter_wf.services.deploying",
+        "jupyter_wf.services.flow_serving",
+        "jupyter_wf.services.given_schedules",
+    ),
     "engine": ("jupyter_wf.executors.base", "jupyter_wf.executors.registry"),
     "notebooks": ("jupyter_wf.services.notebook_calls",),
     "pytest_plugin": ("jupyter_wf.testing",),
 }
+#: Methods that are another name for a function of a layer above, which is imported when they are called.
+UPWARDS = frozenset(("jupyter_wf.flows -> jupyter_wf.deployments",))
 
 #: The package's own face: it names the types of the hooks that Jupyter calls, which are no part of what users import.
 HOOKS = frozenset(("load_ipython_extension", "unload_ipython_extension"))
@@ -47,8 +57,10 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "IPython": ("ipython", "notebook.translate"),
     "anyio": ("engine", "executors", "services"),
     "anywidget": ("ipython",),
+    "apprise": ("services.apprise_main",),
     "click": ("cli",),
     "cloudpickle": ("store.pickles", "engine", "executors"),
+    "cron_descriptor": ("core.schedules",),
     "cronsim": ("core.schedules",),
     "dateutil": ("core.schedules",),
     "distributed": ("executors.dask", "executors.dask_place", "executors.dask_worker"),
@@ -77,6 +89,7 @@ _HOMES: Mapping[str, tuple[str, ...]] = {
     "tornado": ("server",),
     "traitlets": ("notebook", "server", "ipython"),
     "typing_extensions": ("engine.coercion",),
+    "watchfiles": ("services.files",),
     "yaml": ("cli",),
 }
 #: Where a package that is not ours may be imported. ``sqlite3`` stands here because SQL lives in one place.
@@ -104,6 +117,8 @@ def _goes_down(found: Import) -> bool:
     here, there = unit(found.importer), unit(found.target)
     upper, lower = layer(found.importer), layer(found.target)
     if here == there or lower < upper:
+        return True
+    if found.function and f"{found.importer} -> {found.target}" in UPWARDS:
         return True
     if lower > upper:
         return False

@@ -1,0 +1,194 @@
+"""Cron expressions: five fields as Debian's cron reads them, and its rule for clocks that are changed.
+
+- A job at fixed times (neither its minutes nor its hours begin with ``*``) runs once for each of its times. One that
+  the clocks leave out in spring runs right after the gap; one that they show twice in autumn runs the first time.
+- A job with ``*`` in minutes or hours runs whenever the clocks show one of its times: not in the gap, and in both
+  passes of the hour that is repeated.
+- A jump of three hours and more is a correction of the calendar: what it leaves out does not run.
+- Day of the month and day of the week: either must match where both are given, both must where one begins with ``*``.
+
+``cronsim`` finds times on the wall clock; which instants those are is decided here.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from jupyter_wf.core.schedules.base import Schedule
+from jupyter_wf.core.schedules.zones import fixed_instant, instants, second_pass, wall, zone_of
+from jupyter_wf.core.scheduling_errors import ScheduleError
+
+__all__ = ["CronSchedule", "cron_fields"]
+
+_MAX_LENGTH = 256
+_MAX_ITEMS = 100
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_FIELDS = ("minute (0-59)", "hour (0-23)", "day of month (1-31, L)", "month (1-12)", "day of week (0-7, MON-SUN)")
+#: The library's names of the fields, in its messages.
+_PLACES = {"minute": 0, "hour": 1, "day-of-month": 2, "month": 3, "day-of-week": 4}
+#: ``7-7/2``: the library reads it as ``7/2``, other crons as ``7``.
+_ODD_STEP = re.compile(r"(?:^|,)([0-9A-Z]+)-\1/")
+_START = datetime(2000, 1, 1)
+#: From here on a time that no time comes after is not looked for: datetimes end with the year 9999.
+_LAST = 250_000_000_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronSchedule(Schedule):
+    """Times by a cron expression of five fields, or an alias such as ``@daily``.
+
+    ``day_or`` false asks for day of month *and* day of week where both are given. Raises `ScheduleError` (fields
+    ``cron``, ``timezone``, ``day_or``) for what is no expression and for one that never fires.
+    """
+
+    expression: str
+    timezone: str | None = None
+    day_or: bool = True
+
+    def __post_init__(self) -> None:
+        zone_of(self.timezone)
+        if not isinstance(self.day_or, bool):
+            raise ScheduleError("day_or", self.day_or, "must be true or false")
+        if not isinstance(self.expression, str):
+            raise ScheduleError("cron", self.expression, "must be a text such as '0 6 * * 1-5'")
+        _compiled(self.expression, self.day_or)
+
+    def next_slot(self, after: float) -> float | None:
+        """Return the first time strictly after ``after`` (epoch seconds) at which it fires."""
+        if not -_LAST < after < _LAST:
+            return None
+        rule = _compiled(self.expression, self.day_or)
+        start = math.floor(after)
+        zone = zone_of(self.timezone)
+        return rule.fixed_after(start, zone) if rule.fixed else rule.any_after(start, zone)
+
+    def spec(self) -> dict[str, Any]:
+        """Return ``{"cron", "timezone"}``, with ``day_or`` where it is not as usual."""
+        spec: dict[str, Any] = {"cron": self.expression, "timezone": self.timezone or "UTC"}
+        return spec if self.day_or else {**spec, "day_or": False}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> CronSchedule:
+        """Return the schedule of ``{"cron", "timezone", "day_or"}``."""
+        return cls(expression=spec["cron"], timezone=spec.get("timezone"), day_or=spec.get("day_or", True))
+
+
+class _Rule:
+    """An expression, parsed; its times are those of a wall clock until it is told the zone."""
+
+    __slots__ = ("_template", "fixed")
+
+    def __init__(self, fields: list[str], day_or: bool) -> None:
+        self._template = CronSim(" ".join(fields), _START)
+        if not day_or:
+            self._template.day_and = True
+        self.fixed = not fields[0].startswith("*") and not fields[1].startswith("*")
+
+    def walls(self, after: datetime) -> Iterator[datetime]:
+        """Return the wall-clock times after another one, in order, as far as the library looks ahead (50 years)."""
+        # Threads share the rule; a copy costs less than parsing again, and the sets in it are only read.
+        times = copy.copy(self._template)
+        times.dt = after
+        return times
+
+    def fixed_after(self, start: float, zone: ZoneInfo) -> float | None:
+        """Return the first run after ``start`` of a job at fixed times."""
+        for naive in self.walls(wall(start, zone)):
+            found = fixed_instant(naive, zone)
+            if found is not None and found > start:
+                return found
+        return None
+
+    def any_after(self, start: float, zone: ZoneInfo) -> float | None:
+        """Return the first instant after ``start`` at which the clocks show one of the times."""
+        here = wall(start, zone)
+        found = self._first(here, start, zone)
+        back = second_pass(start, zone)
+        if back is None:
+            return found
+        # The clocks will be put back over times that they have shown: those come again before what is next.
+        again = self._first(here - back - timedelta(seconds=1), start, zone)
+        return min((each for each in (found, again) if each is not None), default=None)
+
+    def _first(self, after: datetime, start: float, zone: ZoneInfo) -> float | None:
+        for naive in self.walls(after):
+            for instant in instants(naive, zone):
+                if instant > start:
+                    return instant
+        return None
+
+
+@lru_cache(maxsize=16384)
+def _compiled(expression: str, day_or: bool) -> _Rule:
+    """Return the parsed expression; raise `ScheduleError` with the reason."""
+    fields = cron_fields(expression)
+    try:
+        rule = _Rule(fields, day_or)
+    except CronSimError as error:
+        raise ScheduleError("cron", expression, _why(str(error), fields)) from None
+    if next(rule.walls(_START), None) is None:
+        raise ScheduleError("cron", expression, "never fires: there is no such day in 50 years")
+    return rule
+
+
+def cron_fields(expression: str) -> list[str]:
+    """Return the five fields of an expression, in capitals; raise `ScheduleError` where there are not five."""
+    text = expression.strip()
+    if len(text) > _MAX_LENGTH:
+        raise ScheduleError("cron", expression, f"has {len(text)} characters; {_MAX_LENGTH} are allowed")
+    if not text.isascii():
+        raise ScheduleError("cron", expression, "has characters that no cron expression has")
+    if text.startswith("@"):
+        found = _ALIASES.get(text.lower())
+        if found is None:
+            raise ScheduleError("cron", expression, f"is no alias; there are {', '.join(_ALIASES)}")
+        text = found
+    fields = text.upper().split()
+    if len(fields) != 5:
+        more = "; there is no field for seconds or years, use an interval for seconds" if len(fields) > 5 else ""
+        why = f"has {len(fields)} fields; write five: {', '.join(_FIELDS)}{more}"
+        raise ScheduleError("cron", expression, why)
+    if sum(1 + field.count(",") for field in fields) > _MAX_ITEMS:
+        raise ScheduleError("cron", expression, f"has more than {_MAX_ITEMS} items; use ranges and steps")
+    for field in fields:
+        if odd := _ODD_STEP.search(field):
+            why = f"{field!r}: a step on a range of one value; write {odd[1]!r}, or {odd[1]}/n for 'from {odd[1]} on'"
+            raise ScheduleError("cron", expression, why)
+    return fields
+
+
+def _why(message: str, fields: list[str]) -> str:
+    """Return what the library's message means, with the field's text."""
+    place = next((at for name, at in _PLACES.items() if message == f"Bad {name}"), None)
+    if place is None:
+        return message
+    days = re.findall(r"\d+", fields[2])
+    if place == 2 and days and all(1 <= int(day) <= 31 for day in days) and _day_alone_is_right(fields[2]):
+        return f"never fires: no month of {fields[3]!r} has a day {fields[2]}"
+    return f"{fields[place]!r} is no {_FIELDS[place]}; write values, ranges a-b, lists a,b and steps */n"
+
+
+def _day_alone_is_right(field: str) -> bool:
+    try:
+        CronSim(f"0 0 {field} * *", _START)
+    except CronSimError:
+        return False
+    return True
