@@ -29,6 +29,9 @@ __all__ = ["ForkedProcess", "clean_child", "die_with", "leave", "prepare_fork", 
 _LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _STANDARD = 3
+#: Files that may hold what is not written yet; not what ipykernel has for standard output, which is no file.
+_BUFFERED = (io.TextIOWrapper, io.BufferedIOBase)
+_LOWEST = (io.BufferedWriter, io.BufferedRandom)
 #: Its absence was only a trick to import nbclient faster; what a notebook imports must be there.
 _LEFT_OUT = "rfc3987_syntax"
 
@@ -243,11 +246,9 @@ def leave(work: Callable[..., Any], *arguments: Any) -> NoReturn:
 
 def _close_files() -> None:
     """Write out what somebody has left in a file that is open: an interpreter's end closes it."""
-    standard = {id(stream) for stream in (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__)}
-    standard.add(id(sys.__stderr__))
-    files = [found for found in gc.get_objects() if issubclass(type(found), io.IOBase) and id(found) not in standard]
-    # Those that write into another one first.
-    for file in sorted(files, key=lambda file: not isinstance(file, io.TextIOBase)):
+    files = [found for found in gc.get_objects() if issubclass(type(found), _BUFFERED)]
+    # Texts write into bytes, and what compresses into another file.
+    for file in sorted(files, key=lambda file: isinstance(file, _LOWEST)):
         with contextlib.suppress(BaseException):
-            if not file.closed and file.writable():
-                file.flush() if isinstance(file, io.RawIOBase) else file.close()
+            if not file.closed and file.writable() and file.fileno() > 2:
+                file.close()

@@ -26,8 +26,10 @@ _GIT = ("git", "-c", "core.fsmonitor=false")
 #: Executed by the kernel's own Python. The names and versions stand in the folders' names: no file is opened.
 _ASK = """
 import json, os, platform, sys
-found = {}
+found, changed = {}, {}
 for folder in sys.path:
+    if folder:
+        changed[folder] = os.stat(folder).st_mtime_ns if os.path.exists(folder) else None
     try:
         names = os.listdir(folder or ".")
     except OSError:
@@ -38,7 +40,8 @@ for folder in sys.path:
             package, _, version = stem.partition("-")
             found.setdefault(package.replace("_", "-").lower(), version.partition("-py")[0])
 print(json.dumps({"python": platform.python_version(), "implementation": platform.python_implementation(),
-                  "platform": platform.platform(), "executable": sys.executable, "packages": found}))
+                  "platform": platform.platform(), "executable": sys.executable, "packages": found,
+                  "folders": changed}))
 """
 _log = logging.getLogger(__name__)
 
@@ -62,12 +65,13 @@ async def provenance(
         "host": socket.gethostname()[:_LONGEST],
     }
     commit, environment = await asyncio.gather(
-        commit_of(folder), environment_of(command[0]) if command and language.lower() == "python" else _nothing()
+        commit_of(folder),
+        _environment(settings, command[0]) if command and language.lower() == "python" else _nothing(),
     )
     if commit:
         facts["git"] = commit
     if environment:
-        facts["environment"] = await asyncio.to_thread(_kept, settings, environment)
+        facts["environment"] = environment
     return facts
 
 
@@ -75,13 +79,50 @@ async def _nothing() -> dict[str, Any]:
     return {}
 
 
-def _kept(settings: Settings, environment: Mapping[str, Any]) -> dict[str, Any]:
+async def _environment(settings: Settings, executable: str) -> dict[str, Any]:
+    """Return what is told of a Python's packages; it is only asked again where its folders have changed since."""
+    told = _remembered(settings, executable)
+    if told:
+        return told
+    environment = await environment_of(executable)
+    return await asyncio.to_thread(_kept, settings, executable, environment) if environment else {}
+
+
+def _memory(settings: Settings, executable: str) -> Path:
+    # What else decides where a Python looks for packages, besides its own place and what lies there.
+    asked = [executable, *(os.environ.get(name, "") for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONNOUSERSITE"))]
+    return settings.environments / f"asked-{sha256(json.dumps(asked).encode()).hexdigest()[:32]}.json"
+
+
+def _remembered(settings: Settings, executable: str) -> dict[str, Any]:
+    try:
+        known = json.loads(_memory(settings, executable).read_text())
+        unchanged = all(_changed(path) == seen for path, seen in known["seen"].items())
+        told: dict[str, Any] = known["told"]
+        return told if unchanged and (settings.environments / f"{told['digest']}.json").exists() else {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _changed(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _kept(settings: Settings, executable: str, environment: Mapping[str, Any]) -> dict[str, Any]:
+    seen = {executable: _changed(executable), **environment["folders"]}
     digest = None
     try:
-        digest = keep_environment(settings, environment)
+        digest = keep_environment(settings, {name: value for name, value in environment.items() if name != "folders"})
     except OSError as error:
         _log.warning("the list of packages can't be kept: %s", error)
-    return {"python": environment["python"], "packages": len(environment["packages"]), "digest": digest}
+    told = {"python": environment["python"], "packages": len(environment["packages"]), "digest": digest}
+    if digest is not None:
+        with contextlib.suppress(OSError):
+            write_atomically(_memory(settings, executable), json.dumps({"seen": seen, "told": told}))
+    return told
 
 
 def keep_environment(settings: Settings, environment: Mapping[str, Any]) -> str:
@@ -98,13 +139,17 @@ def keep_environment(settings: Settings, environment: Mapping[str, Any]) -> str:
 async def environment_of(executable: str) -> dict[str, Any]:
     """Return what a Python says of itself: ``python`` (its version), ``platform``, ``packages`` (version by name).
 
-    ``executable`` is its command. There are also ``implementation`` and ``executable``. Empty where it says nothing.
+    ``executable`` is its command. There are also ``implementation``, ``executable`` and ``folders`` (where it looks for
+    packages, and when each was changed). Empty where it says nothing.
     """
     text = await _output([executable, "-c", _ASK], None)
     try:
         said = json.loads(text)
         packages = {str(name): str(version) for name, version in said["packages"].items()}
-        facts = {name: str(said[name]) for name in ("python", "implementation", "platform", "executable")}
+        facts: dict[str, Any] = {
+            name: str(said[name]) for name in ("python", "implementation", "platform", "executable")
+        }
+        facts["folders"] = dict(said["folders"])
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
     return {**facts, "packages": dict(sorted(packages.items()))}
@@ -115,6 +160,8 @@ async def commit_of(folder: Path) -> dict[str, Any]:
 
     Empty outside a repository, and where there is no git.
     """
+    if not _may_be_repository(folder):
+        return {}
     told = await _output([*_GIT, "status", "--porcelain=v2", "--branch", "--untracked-files=no"], folder)
     head: dict[str, str] = {}
     dirty = False
@@ -133,6 +180,11 @@ async def commit_of(folder: Path) -> dict[str, Any]:
         "branch": None if branch == "(detached)" else branch[:_LONGEST],
         "dirty": dirty,
     }
+
+
+def _may_be_repository(folder: Path) -> bool:
+    """Return whether git can know anything of a folder: starting it just to hear no costs more than most cells."""
+    return bool(os.environ.get("GIT_DIR")) or any((above / ".git").exists() for above in (folder, *folder.parents))
 
 
 async def _output(command: Sequence[str], folder: Path | None) -> str:

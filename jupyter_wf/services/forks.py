@@ -44,7 +44,12 @@ _NEEDED = (
     "ipykernel.zmqshell",
     "ipykernel.displayhook",
     "matplotlib_inline.backend_inline",
+    *(f"jupyter_wf.store.sqlite.{name}" for name in ("closing", "owners", "results", "rows", "runs", "work")),
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.unicode_escape",
 )
+_REHEARSAL = "jupyter_wf.notebook.rehearsal"
 _BACKEND = "MPLBACKEND"
 
 
@@ -111,6 +116,7 @@ class _Server:
                     complaints.append(f"{name!r} can't be imported ahead: {type(error).__name__}: {error}")
         if backend is None:
             os.environ.pop(_BACKEND, None)
+        importlib.import_module(_REHEARSAL).rehearse()
         threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         if threads:
             complaints.append(f"importing started threads ({', '.join(threads)}), and what has threads can't be forked")
