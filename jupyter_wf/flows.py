@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, overload
@@ -14,6 +14,10 @@ from jupyter_wf.engine.options import FlowOptions
 from jupyter_wf.engine.recording import RECORDING
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from jupyter_wf.core.deployments import Deployment
+    from jupyter_wf.core.scheduling_json import PoliciesJSON
     from jupyter_wf.graphs import FlowGraph
 
 __all__ = ["Flow", "flow"]
@@ -93,6 +97,99 @@ class Flow(Decorated, Generic[P, R]):
         with ExitStack() as stack:
             live = resume_run(with_executor(self.callee, stack), str(flow_run_id), changed)
         return hand_out_state(live) if return_state else hand_out(live)
+
+    def deploy(
+        self,
+        name: str,
+        work_pool_name: str | None = None,
+        *,
+        work_pool: str | None = None,
+        schedules: Iterable[Any] | None = None,
+        cron: str | Iterable[str] | None = None,
+        interval: float | timedelta | str | Iterable[Any] | None = None,
+        rrule: str | Iterable[str] | None = None,
+        at: str | datetime | Iterable[Any] | None = None,
+        timezone: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        description: str | None = None,
+        priority: int = 0,
+        paused: bool | None = None,
+        **policies: Unpack[PoliciesJSON],
+    ) -> Deployment:
+        """Have agents run this flow by schedules, and when it is asked for; return the deployment.
+
+        See `jupyter_wf.deployments.deploy`. Raises `TargetError` for a flow that no other process can import, such as
+        that of a notebook's cell: deploy the notebook, or `serve` the flow.
+        """
+        # Few programs deploy anything.
+        from jupyter_wf.deployments import deploy
+
+        return deploy(
+            self,
+            name,
+            schedules=schedules,
+            cron=cron,
+            interval=interval,
+            rrule=rrule,
+            at=at,
+            timezone=timezone,
+            parameters=parameters,
+            work_pool=work_pool if work_pool_name is None else work_pool_name,
+            tags=tags,
+            description=description,
+            priority=priority,
+            paused=paused,
+            **policies,
+        )
+
+    def serve(
+        self,
+        name: str | None = None,
+        *,
+        schedules: Iterable[Any] | None = None,
+        cron: str | Iterable[str] | None = None,
+        interval: float | timedelta | str | Iterable[Any] | None = None,
+        rrule: str | Iterable[str] | None = None,
+        at: str | datetime | Iterable[Any] | None = None,
+        timezone: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        description: str | None = None,
+        paused: bool | None = None,
+        limit: int | None = None,
+        pause_on_shutdown: bool = True,
+        print_starting_message: bool = True,
+        **policies: Unpack[PoliciesJSON],
+    ) -> None:
+        """Deploy this flow, and execute the runs of this deployment until the process is interrupted.
+
+        ``name`` is the flow's own if it is not given. At most ``limit`` runs are executed at the same time (as many as
+        there are cores if it is not given): each in a process of its own, or on threads of this one where no other
+        process can import the flow, as that of a notebook's cell. Ctrl-C or the stop button cancel what runs; the
+        schedules are then paused, unless ``pause_on_shutdown`` is false. The rest is as in `deploy`.
+        """
+        # Few programs serve anything.
+        from jupyter_wf.deployments import serve_flow
+
+        serve_flow(
+            self,
+            self.name if name is None else name,
+            limit=limit,
+            pause_on_shutdown=pause_on_shutdown,
+            print_starting_message=print_starting_message,
+            schedules=schedules,
+            cron=cron,
+            interval=interval,
+            rrule=rrule,
+            at=at,
+            timezone=timezone,
+            parameters=parameters,
+            tags=tags,
+            description=description,
+            paused=paused,
+            **policies,
+        )
 
 
 async def _resumed(callee: Callee, run_id: str, changed: dict[str, Any], return_state: bool) -> Any:

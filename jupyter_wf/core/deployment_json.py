@@ -20,7 +20,7 @@ def encode_policies(policies: Policies) -> PoliciesJSON:
 
 
 def encode_schedule(schedule: DeploymentSchedule, *, now: float) -> ScheduleJSON:
-    """Return the JSON form of a schedule; ``next`` are its times after ``now`` (epoch seconds), as if it were active."""
+    """Return the JSON form of a schedule; ``next``: its times after ``now`` (epoch seconds), as if it were active."""
     return {
         "id": schedule.id,
         "slug": schedule.slug,

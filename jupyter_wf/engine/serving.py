@@ -26,7 +26,7 @@ from jupyter_wf.engine.runtime import Runtime, current_runtime
 from jupyter_wf.executors.base import Executor
 from jupyter_wf.executors.registry import make_executor
 
-__all__ = ["TaskServer", "giving_place"]
+__all__ = ["TaskServer", "exit_on_sigterm", "giving_place"]
 
 #: How long (seconds) what runs may take to stop when the server is stopped; then its record is closed all the same.
 _GRACE = 5.0
@@ -122,7 +122,7 @@ class TaskServer:
         ended: SimpleQueue[BaseException | None] = SimpleQueue()
         # An interrupt can't come between a claim and the run's beginning: it hits this thread, which does nothing.
         worker = threading.Thread(target=self._work, args=(ended,), name="jupyter-wf-server", daemon=True)
-        with _exit_on_sigterm():
+        with exit_on_sigterm():
             try:
                 worker.start()
                 trouble = ended.get()
@@ -303,7 +303,7 @@ async def _listed_async(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> li
 
 
 @contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
+def exit_on_sigterm() -> Iterator[None]:
     """In the main thread, where nobody handles it, make SIGTERM a `SystemExit` for the block."""
     mine = threading.current_thread() is threading.main_thread()
     if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

@@ -274,8 +274,9 @@ class Session:
         }
         return {name: value for name, value in origin.items() if value is not None}
 
-    def _saved(self) -> Path | None:
-        """Return where the notebook of this kernel is saved, as far as somebody has told."""
+    @property
+    def notebook_path(self) -> Path | None:
+        """Where the notebook of this kernel is saved, as far as somebody has told."""
         name = os.environ.get("JPY_SESSION_NAME")
         path = Path(name) if name else None
         return path if path is not None and path.suffix == ".ipynb" and path.is_absolute() else None
@@ -290,7 +291,7 @@ class Session:
     def look_at_notebook(self) -> None:
         """Take in what was saved of the notebook since the last look."""
         if not self.cells.headless:
-            self.cells.open(self._saved())
+            self.cells.open(self.notebook_path)
         self.cells.look()
 
     def cell_of(self, task: TaskCell) -> Cell:

@@ -11,5 +11,5 @@ __all__ = ["kernel_specs"]
 
 def kernel_specs() -> dict[str, str]:
     """Return the name that people see of each installed kernel, by its kernelspec's name."""
-    found: dict[str, Any] = KernelSpecManager().get_all_specs()  # type: ignore[no-untyped-call]
+    found: dict[str, Any] = KernelSpecManager().get_all_specs()
     return {name: str(each.get("spec", {}).get("display_name") or name) for name, each in sorted(found.items())}

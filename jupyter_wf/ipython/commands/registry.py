@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from jupyter_wf.ipython.commands import dataflow, debugging, runs, steering, views
+from jupyter_wf.ipython.commands import dataflow, debugging, runs, scheduling, steering, views
 from jupyter_wf.ipython.commands.base import Command
 
 __all__ = ["COMMANDS"]
@@ -18,6 +18,6 @@ class _Group(Protocol):
 
 
 #: The modules with commands; a new one is added here.
-_GROUPS: Iterable[_Group] = (dataflow, runs, steering, debugging, views)
+_GROUPS: Iterable[_Group] = (dataflow, runs, steering, scheduling, debugging, views)
 
 COMMANDS: Mapping[str, Command] = {command.name: command for group in _GROUPS for command in group.COMMANDS}
