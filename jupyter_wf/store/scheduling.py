@@ -33,7 +33,10 @@ class DeploymentStore(Protocol):
 
         One with the same address is changed: it keeps ``id``, ``created_at``, ``failures`` and whether it is paused. A
         schedule with the id, else the slug, else the ``spec`` of one that is there keeps that one's id, ``watermark``
-        and ``made``; a new one begins at its ``watermark``. Ids of new records are made here where they are empty.
+        and ``made``; a new one begins at its ``watermark``. Ids of new records are made here where they are empty. One
+        whose times are the same (spec, active, start, end, number, jitter) keeps its ``next_slot`` too; one whose times
+        have changed begins at the later of both watermarks, so that nothing is made up for that was never planned. A
+        known ``id`` with another address gives that deployment the new address.
 
         Raises `DeploymentExists` where ``replace`` is false and the address is taken; `InvalidRequest` for an empty,
         too long (250) or unprintable name, a slash in one, parameters that are no JSON, and two schedules of one slug.
@@ -80,7 +83,11 @@ class DeploymentStore(Protocol):
 
 
 class Due(NamedTuple):
-    """A schedule with an undecided slot; ``open_runs`` are the ids of the deployment's runs that have not ended."""
+    """A schedule with an undecided slot; the ``deployment`` comes without its ``schedules``.
+
+    ``open_runs`` are the ids of the deployment's runs that have not ended, oldest first: waiting ones too, but neither
+    those of backfills nor those whose process is dead.
+    """
 
     schedule: DeploymentSchedule
     deployment: Deployment
@@ -169,7 +176,11 @@ class QueueStore(Protocol):
         """Have a claimed run that no runner has wait again. Raises `LeaseLost` for what it does not hold."""
 
     def next_due(self, pools: Sequence[str]) -> float | None:
-        """Return when the next waiting run of these pools may begin, None where there is none."""
+        """Return when the next waiting run of these pools may begin, None where there is none.
+
+        That is when it is due, which may be in the past; what has no free place now is left out (the bell tells when a
+        place becomes free), and what an agent has claimed, but no runner taken, counts from the end of its lease.
+        """
 
     def unsettled(self, *, limit: int = 100) -> list[QueuedRun]:
         """Return queued runs that have ended (dead owners included, after `Store.reap`) and are not settled."""

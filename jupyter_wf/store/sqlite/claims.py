@@ -17,7 +17,7 @@ _EXECUTING = """
     SELECT q.pool, q.bound, q.tags, r.process_id, q.agent_id FROM queue q CROSS JOIN runs r ON r.n = q.n
     WHERE q.stage = 'claimed' AND r.ended_at IS NULL AND NOT (r.state_name = 'Suspended' AND r.process_id IS NULL)"""
 _LOST = """
-    SELECT q.n, q.run_id, q.agent_id, q.lease_until FROM queue q CROSS JOIN runs r ON r.n = q.n
+    SELECT q.n, q.run_id, q.agent_id, q.lease_until, q.pool FROM queue q CROSS JOIN runs r ON r.n = q.n
     WHERE q.stage = 'claimed' AND q.agent_id IS NOT NULL AND r.ended_at IS NULL AND r.process_id IS NULL
         AND r.state_type IN ('SCHEDULED', 'PENDING')"""
 _FREE = (
@@ -74,8 +74,9 @@ class Places:
 
     def next_due(self, pools: Iterable[str]) -> float | None:
         """Return when the first of the runs is due that have a free place."""
-        times = []
-        for pool in self._open(pools):
+        wanted = set(pools)
+        times = [until for *_, until, pool in self._connection.execute(_LOST).fetchall() if pool in wanted]
+        for pool in self._open(wanted):
             for priority in self._priorities(pool):
                 (due_at,) = self._connection.execute(
                     f"SELECT min(due_at) FROM queue WHERE {_FREE}", (pool, priority, *self._full())
@@ -144,7 +145,7 @@ def lost_claims(connection: sqlite.Connection, owners: Owners, now: float) -> li
     """Return number and id of the claimed runs whose agent is gone or silent, and that no runner has taken."""
     return [
         (n, run_id)
-        for n, run_id, agent_id, lease_until in connection.execute(_LOST).fetchall()
+        for n, run_id, agent_id, lease_until, _ in connection.execute(_LOST).fetchall()
         if lease_until <= now or owners.judge(connection, agent_id, fresh=True) is not None
     ]
 

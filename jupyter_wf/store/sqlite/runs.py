@@ -187,6 +187,8 @@ def _conditions(where: RunFilter, dead: Mapping[str, Dead]) -> tuple[list[str], 
         add("parent_id IS NULL")
     if where.unowned:
         add(f"{OPEN} AND process_id IS NULL")
+    if where.deployment is not None:
+        add("n IN (SELECT n FROM queue WHERE deployment_id = ?)", _text("deployment", where.deployment))
     if where.text:
         pattern = "%" + re.sub(r"([%_^])", r"^\1", _text("text", where.text)) + "%"
         likes = [f"{field} LIKE ? ESCAPE '^'" for field in ("name", "flow_name", "task_name")]
