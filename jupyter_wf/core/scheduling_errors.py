@@ -6,12 +6,16 @@ from jupyter_wf.core.errors import JupyterWfError
 
 __all__ = [
     "AmbiguousDeployment",
+    "AutomationNotFound",
+    "DeliveryFailed",
     "DeploymentExists",
     "DeploymentNotFound",
     "LeaseLost",
     "ScheduleError",
     "ScheduleNotFound",
     "ServiceUnavailable",
+    "TargetRefused",
+    "TriggerNotFound",
 ]
 
 
@@ -68,3 +72,35 @@ class LeaseLost(JupyterWfError):
 
 class ServiceUnavailable(JupyterWfError):
     """Nobody is there to do what was asked for: no agent, or no scheduler."""
+
+
+class AutomationNotFound(JupyterWfError, LookupError):
+    """There is no such automation."""
+
+    def __init__(self, automation: str) -> None:
+        self.automation = automation
+        super().__init__(f"there is no automation {automation!r:.300}; 'jupyter wf automations' lists them")
+
+
+class TriggerNotFound(JupyterWfError, LookupError):
+    """There is no such trigger."""
+
+    def __init__(self, trigger: str) -> None:
+        self.trigger = trigger
+        super().__init__(f"there is no trigger {trigger!r:.300}; 'jupyter wf triggers' lists them")
+
+
+class DeliveryFailed(JupyterWfError):
+    """What an automation was to do did not work; ``final`` says that trying again would be no use."""
+
+    def __init__(self, why: str, *, final: bool = False) -> None:
+        self.why = why
+        self.final = final
+        super().__init__(why)
+
+
+class TargetRefused(DeliveryFailed):
+    """A URL that leads to where automations must not go: inside this machine or its network, or not by HTTP."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, final=True)
