@@ -46,6 +46,7 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.artifacts", ["Artifact", "create_markdown_artifact", "update_progress_artifact"]),
         ("jupyter_wf.variables", ["Variable"]),
         ("jupyter_wf.secrets", ["Secret"]),
+        ("jupyter_wf.schedules", ["Cron", "Interval", "RRule", "Once", "Schedule"]),
         ("jupyter_wf.testing", ["wf_harness"]),
     ],
 )

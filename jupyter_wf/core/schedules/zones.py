@@ -21,12 +21,18 @@ _CORRECTION = 3 * 3600
 _UTC = ZoneInfo("UTC")
 
 
-@lru_cache(maxsize=1024)
 def zone_of(name: str | None) -> ZoneInfo:
     """Return the zone of an IANA name such as ``Europe/Oslo``; None is UTC.
 
     Raises `ScheduleError` (field ``timezone``), with the name that may have been meant.
     """
+    if name is not None and not isinstance(name, str):
+        raise ScheduleError("timezone", name, "give the name of a zone, such as 'Europe/Oslo'")
+    return _zone(name)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str | None) -> ZoneInfo:
     if name is None:
         return _UTC
     if name and not name.startswith(_REFUSED):
@@ -35,7 +41,7 @@ def zone_of(name: str | None) -> ZoneInfo:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass
     known = {each.casefold(): each for each in available_timezones() if not each.startswith(_REFUSED)}
-    words = str(name)[:100].strip().replace(" ", "_").casefold()
+    words = name[:100].strip().replace(" ", "_").casefold()
     cities = {each.rpartition("/")[2].casefold(): each for each in sorted(known.values())}
     near = difflib.get_close_matches(words, [*known, *cities], n=1, cutoff=0.6)
     hint = f"did you mean {(known | cities)[near[0]]!r}?" if near else "use a name such as 'Europe/Oslo' or 'UTC'"
