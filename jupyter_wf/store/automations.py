@@ -97,10 +97,10 @@ class OutboxStore(Protocol):
     ) -> list[Delivery]:
         """Return rows, newest first."""
 
-    def with_deadline(self) -> list[OpenRun]:
+    def with_deadline(self) -> Sequence[OpenRun]:
         """Return open runs of deployments whose policies have a ``deadline`` or a ``deadline_factor``."""
 
-    def durations(self, deployment_id: str, *, limit: int = 10) -> list[float]:
+    def durations(self, deployment_id: str, *, limit: int = 10) -> Sequence[float]:
         """Return how long (seconds) the last completed runs of a deployment took, newest first."""
 
     def last_success(self, deployment_id: str) -> float | None:

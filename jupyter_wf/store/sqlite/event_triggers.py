@@ -102,7 +102,8 @@ class EventTriggers(EventTriggerStore):
 
         def work(connection: sqlite.Connection) -> None:
             connection.execute(
-                "UPDATE triggers SET enabled = ?1, error = NULL, seen = CASE WHEN enabled = ?1 THEN seen END WHERE id = ?2",
+                "UPDATE triggers SET enabled = ?1, error = NULL, seen = CASE WHEN enabled = ?1 THEN seen END "
+                "WHERE id = ?2",
                 (int(enabled), found.id),
             )
 
