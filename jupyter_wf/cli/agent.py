@@ -9,8 +9,8 @@ import sys
 import click
 
 from jupyter_wf.engine.runtime import load_settings
-from jupyter_wf.services.agent import AgentOptions
 from jupyter_wf.services.agent_main import serve
+from jupyter_wf.services.agent_options import AgentOptions
 
 __all__ = ["agent"]
 

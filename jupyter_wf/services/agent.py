@@ -9,11 +9,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from logging import Logger
 from types import FrameType
 
-from jupyter_wf.core.deployments import Agent as AgentRecord
 from jupyter_wf.core.deployments import Claimed
 from jupyter_wf.core.errors import RunFinished, RunNotFound, StoreError
 from jupyter_wf.core.events import StateChanged
@@ -23,13 +21,14 @@ from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.scheduling_errors import LeaseLost
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
+from jupyter_wf.services.agent_options import AgentOptions
 from jupyter_wf.services.agent_runs import Held, Runners, run_folder
 from jupyter_wf.services.runners import last_words
 from jupyter_wf.services.settling import settle_ended, settle_run
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.bell import Bell
 
-__all__ = ["Agent", "AgentOptions"]
+__all__ = ["Agent"]
 
 #: Seconds between two looks at runs that may have to be ended.
 _LOOK = 5.0
@@ -42,25 +41,6 @@ _LOOK_AT_LEFT = 1.0
 _WAITING = (StateType.SCHEDULED, StateType.PENDING)
 #: The lease that a host of services holds as long as one lives.
 _HOST = "scheduler"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentOptions:
-    """How an agent works.
-
-    It takes runs of ``pools``, at most ``limit`` at a time, on a ``lease`` (seconds) that it renews at half-life. When
-    it is to end it takes no more and waits for what runs; ``drain`` seconds later it cancels it (None: never). With
-    ``idle`` (seconds) it ends by itself once no host of services has lived for so long and nothing runs or waits. Of
-    agents that have the same ``service`` one works; the others end.
-    """
-
-    name: str
-    pools: tuple[str, ...] = ("default",)
-    limit: int = 1
-    lease: float = 30.0
-    drain: float | None = None
-    idle: float | None = None
-    service: str | None = None
 
 
 class Agent:
@@ -143,7 +123,7 @@ class Agent:
             if now >= self._renew_at:
                 self._renew(now)
             if self._left:
-                self._count_left()
+                self._look_at_left()
             if self._held and now >= self._look_at:
                 self._look_after(now)
             if self._stopping:
@@ -189,19 +169,8 @@ class Agent:
         )
 
     def _beat(self) -> None:
-        options = self._options
         now = self._clock()
-        record = AgentRecord(
-            id=self._me.id,
-            name=options.name,
-            pools=options.pools,
-            limit=options.limit,
-            pid=self._me.pid,
-            host=self._me.host,
-            started_at=self._started_at,
-            seen_at=now,
-            status=self._status,
-        )
+        record = self._options.record(self._me, started_at=self._started_at, now=now, status=self._status)
         self._store.agents.beat(record, now)
 
     def _renew(self, now: float) -> None:
@@ -217,8 +186,7 @@ class Agent:
             self._log.warning("another agent has taken the place of this one: it ends")
             self.stop()
         self._beat()
-        self._store.reap(self._clock())
-        settle_ended(self._store, self._settings, self._clock())
+        self._settle_ended()
         self._count_left()
 
     def _give_up(self, held: Held) -> None:
@@ -239,6 +207,16 @@ class Agent:
             if not each.alive and each.host == self._me.host and mine.intersection(each.pools)
         )
 
+    def _look_at_left(self) -> None:
+        before = self._left
+        self._count_left()
+        if self._left < before:
+            self._settle_ended()
+
+    def _settle_ended(self) -> None:
+        self._store.reap(self._clock())
+        settle_ended(self._store, self._settings, self._clock())
+
     def _is_needless(self, now: float) -> bool:
         idle = self._options.idle
         if idle is None or self._held or self._left:
@@ -258,11 +236,12 @@ class Agent:
     # -- runs ------------------------------------------------------------------------------------------------------
 
     def _claim(self) -> None:
-        if self._free <= 0:
+        options, free = self._options, max(0, self._free)
+        if free == 0 and not self._left:
             return
-        options = self._options
+        # Without a free place it has what dead agents had claimed, and no runner taken, wait again.
         claimed = self._store.queue.claim(
-            options.pools, self._me.id, now=self._clock(), lease=options.lease, limit=self._free
+            options.pools, self._me.id, now=self._clock(), lease=options.lease, limit=free
         )
         if claimed:
             failpoint("claim.after_commit")

@@ -12,7 +12,8 @@ from contextlib import closing
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.runtime import load_settings
-from jupyter_wf.services.agent import Agent, AgentOptions
+from jupyter_wf.services.agent import Agent
+from jupyter_wf.services.agent_options import LEASE, AgentOptions
 from jupyter_wf.services.agent_runs import ColdRunners, Runners
 from jupyter_wf.services.local_agent import LOCAL_AGENT
 from jupyter_wf.services.warm import Warm
@@ -45,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
         name=given.name or (LOCAL_AGENT if given.local else f"agent-{os.getpid()}"),
         pools=tuple(dict.fromkeys(given.pools or ["default"])),
         limit=given.limit,
-        lease=float(os.environ.get(LEASE_VARIABLE) or AgentOptions.lease),
+        lease=float(os.environ.get(LEASE_VARIABLE) or LEASE),
         drain=given.drain,
         idle=given.idle,
         service=LOCAL_AGENT if given.local else None,

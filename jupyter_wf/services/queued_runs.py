@@ -103,9 +103,11 @@ class _Notebook:
             publish = self._publishing(notebook, source)
             laid = self._lay_out(notebook)
         except (ParameterError, InvalidRequest) as error:
-            return self._refuse(StateType.FAILED, str(error), error)
+            self._refuse(StateType.FAILED, str(error), error)
+            return None
         except (TargetError, OSError) as error:
-            return self._refuse(StateType.CRASHED, f"the notebook can't be run: {error}", error)
+            self._refuse(StateType.CRASHED, f"the notebook can't be run: {error}", error)
+            return None
         plan = Plan()
         if live.attempt > 1:
             run = live.runtime.store.get_run(live.id)

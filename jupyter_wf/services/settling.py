@@ -10,8 +10,8 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
+from jupyter_wf.services.automations import on_settled
 from jupyter_wf.store.base import Store
-from jupyter_wf.store.bell import ring
 
 __all__ = ["MOST_CRASHES", "NextAttempt", "next_attempt_of", "settle_ended", "settle_run"]
 
@@ -45,15 +45,13 @@ def settle_run(store: Store, settings: Settings, queued: QueuedRun, now: float) 
         again = store.queue.retry(run.id, run.attempt, due_at=now + after.delay, message=after.message)
         if again:
             _log.info("run %s: %s", run.id, after.message)
-            ring(settings)
-            return True
-        # It is in another attempt by now, whose end is settled in its turn; or it was settled before.
-        return False
+        # Else it is in another attempt by now, whose end is settled in its turn.
+        return again
+    # First, because what is put in twice is done once, and what was settled is not looked at again.
+    on_settled(store, run, queued, now)
     if not store.queue.settle(run.id, run.attempt):
         return False
     _count(store, queued, run, now)
-    # Its place is free for others.
-    ring(settings)
     return True
 
 

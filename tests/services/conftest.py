@@ -9,6 +9,7 @@ import pytest
 
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.runtime import Runtime
+from tests.services.agents import Yard
 from tests.services.desk import Desk
 
 
@@ -19,3 +20,12 @@ def desk(wf_home: Path, tmp_path: Path) -> Iterator[Desk]:
     folder.mkdir()
     yield Desk(runtime, folder)
     runtime.close()
+
+
+@pytest.fixture
+def yard(wf_home: Path, tmp_path: Path) -> Iterator[Yard]:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    yard = Yard(wf_home, folder)
+    yield yard
+    yard.clear()
