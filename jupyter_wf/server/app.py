@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Unicode
+from traitlets import Bool, Int, Unicode
 
 from jupyter_wf.core.errors import StoreError
-from jupyter_wf.core.settings import HOME_VARIABLE
+from jupyter_wf.core.settings import HOME_VARIABLE, are_services_wanted
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.server.backend import Backend
 from jupyter_wf.server.base import BACKEND, dump
 from jupyter_wf.server.paths import ContentsRoot
 from jupyter_wf.server.routes import routes
-from jupyter_wf.services.launcher import launch_notebook
+from jupyter_wf.services.host import ServiceHost
+from jupyter_wf.services.hosting import make_host
+from jupyter_wf.services.reaper import Reaper
+from jupyter_wf.services.submitting import submit_or_launch
+from jupyter_wf.store.base import Store
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
 
@@ -56,6 +60,10 @@ class WorkflowsApp(ExtensionApp):
         There is one for each state folder, and it outlives the server by a minute. Needs `services`.""",
     ).tag(config=True)
 
+    agent_limit = Int(
+        0, min=0, help="How many runs that agent executes at a time. 0: as many as the machine has cores."
+    ).tag(config=True)
+
     backend: Backend | None = None
 
     def initialize_settings(self) -> None:
@@ -69,21 +77,37 @@ class WorkflowsApp(ExtensionApp):
             load_settings(),
             root=ContentsRoot.of(app.contents_manager),
             opener=open_store,
-            launch=launch_notebook,
+            launch=submit_or_launch,
             process=lambda: this_process("server"),
             dump=dump,
             log=self.log,
-            on_look=self._note_activity,
+            host=self._make_host if self.services and are_services_wanted(os.environ) else self._make_reaper,
         )
         self.settings[BACKEND] = self.backend
         self.settings[ACTIVITY] = datetime.now(UTC)
+
+    def _make_host(self, store: Store) -> ServiceHost:
+        backend = self.backend
+        assert backend is not None
+        return make_host(
+            store,
+            backend.settings,
+            process=backend.process(),
+            log=self.log,
+            agent=self.agent,
+            limit=self.agent_limit or None,
+            on_look=self._note_activity,
+        )
+
+    def _make_reaper(self, store: Store) -> Reaper:
+        return Reaper(store, on_look=self._note_activity)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
         self.handlers.extend(routes())
 
     async def _start_jupyter_server_extension(self, _serverapp: object) -> None:
-        """Open the store when the server has begun to serve, so that the reaper looks after what is open."""
+        """Open the store when the server has begun to serve, so that its services begin."""
         if self.backend is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""What stands behind the handlers: the store, a few threads for its blocking calls, the feed and the reaper."""
+"""What stands behind the handlers: the store, a few threads for its blocking calls, the feed and the services."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.tail import Tail
 from jupyter_wf.server.paths import ContentsRoot
 from jupyter_wf.server.stream import Describer, Feed
-from jupyter_wf.services.reaper import Reaper
 from jupyter_wf.store.base import Store
 
-__all__ = ["Backend", "Launch"]
+__all__ = ["Backend", "Host", "Launch"]
 
 T = TypeVar("T")
 
 
 class Launch(Protocol):
-    """Starts a notebook in a process of its own; `jupyter_wf.services.launcher.launch_notebook` is the one."""
+    """Has a notebook run in a process of its own; `jupyter_wf.services.submitting.submit_or_launch` is the one."""
 
     def __call__(
         self,
@@ -42,13 +41,27 @@ class Launch(Protocol):
         """Return the new run; raise `ParameterError` or `TargetError` when the notebook can't be run like that."""
 
 
+class Host(Protocol):
+    """What works beside the handlers: a `Reaper`, or a `ServiceHost` with all services."""
+
+    @property
+    def open_runs(self) -> int:
+        """How many root runs were open at the last look."""
+
+    def start(self) -> None:
+        """Begin. Raises `StoreError`."""
+
+    def stop(self) -> None:
+        """Return when it has ended."""
+
+
 class Backend:
     """One of these serves all handlers of a server.
 
     ``opener`` opens the store, ``process`` tells who this process is, ``dump`` makes JSON texts; ``root`` is None where
     the server's files are not files of this machine. The store is opened by the first call that needs it, so that a
-    damaged state file makes this extension answer 503 and leaves the rest of the server alone; the reaper begins then.
-    ``on_look`` is called on the reaper's thread with the number of open root runs.
+    damaged state file makes this extension answer 503 and leaves the rest of the server alone. What ``host`` gives is
+    started then.
     """
 
     def __init__(
@@ -61,7 +74,7 @@ class Backend:
         process: Callable[[], ProcessInfo],
         dump: Callable[[object], str],
         log: Logger,
-        on_look: Callable[[int], None],
+        host: Callable[[Store], Host],
         threads: int = 8,
     ) -> None:
         self.settings = settings
@@ -71,11 +84,11 @@ class Backend:
         self.log = log
         self._opener = opener
         self._process = process
-        self._on_look = on_look
+        self._make_host = host
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="jupyter_wf-store")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._store: Store | None = None
-        self._reaper: Reaper | None = None
+        self._host: Host | None = None
         self._me: ProcessInfo | None = None
         self._feed: Feed | None = None
         self._describer: Describer | None = None
@@ -88,22 +101,26 @@ class Backend:
         return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(self.open()))
 
     def open(self) -> Store:
-        """Return the store; open it and start the reaper at the first call. Blocks. Raises `StoreError`."""
+        """Return the store; open it and start its services at the first call. Blocks. Raises `StoreError`."""
         if self._store is None:
             with self._lock:
                 if self._stopped:
                     raise StoreError("the server is stopping")
                 if self._store is None:
                     store = self._opener(self.settings)
-                    self._reaper = Reaper(store, on_look=self._on_look)
-                    self._reaper.start()
-                    self._store = store
+                    try:
+                        host = self._make_host(store)
+                        host.start()
+                    except BaseException:
+                        store.close()
+                        raise
+                    self._store, self._host = store, host
         return self._store
 
     @property
     def open_runs(self) -> int:
-        """How many root runs were open when the reaper last looked."""
-        return self._reaper.open_runs if self._reaper else 0
+        """How many root runs were open when the host last looked."""
+        return self._host.open_runs if self._host else 0
 
     def process(self) -> ProcessInfo:
         """Return who this process is, the same at every call."""
@@ -165,7 +182,7 @@ class Backend:
             self._feed.join()
         self._pool.shutdown(cancel_futures=True)
         with self._lock:
-            if self._reaper:
-                self._reaper.stop()
+            if self._host:
+                self._host.stop()
             if self._store:
                 self._store.close()

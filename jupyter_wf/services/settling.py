@@ -38,7 +38,7 @@ def settle_run(store: Store, settings: Settings, queued: QueuedRun, now: float) 
     the second time, but for a count.
     """
     run = store.get_runs([queued.run_id]).get(queued.run_id)
-    if run is None or not run.state.is_closed():
+    if run is None or queued.settled or not run.state.is_closed():
         return False
     after = next_attempt_of(store, queued, run)
     if after is not None:

@@ -85,6 +85,16 @@ def fail_once(word="x"):
 
 
 @flow
+def wait_after_step():
+    step(1)
+    current_runtime().journal.flush()
+    note("waiting")
+    while not Path("go").exists():
+        time.sleep(0.01)
+    return step(2)
+
+
+@flow
 def die_once():
     step(1)
     if not Path("died").exists():
