@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.store.sqlite.checks import checked_integer, checked_name, encoded_json
 
-__all__ = ["check_deployment", "check_schedule", "checked_label"]
+__all__ = ["check_deployment", "check_schedule", "checked_label", "checked_time"]
 
 _LONGEST_NAME = 250
 _LONGEST_TEXT = 100_000
 _HIGHEST = (1 << 31) - 1
+#: The last second that a date can name: the end of the year 9999.
+_LAST = 253_402_300_799
 
 
 def check_deployment(deployment: Deployment) -> None:
@@ -52,8 +52,8 @@ def check_schedule(schedule: DeploymentSchedule) -> None:
         checked_integer("max_runs", schedule.max_runs, 0, _HIGHEST)
     for field in ("start_at", "end_at", "jitter", "watermark", "next_slot"):
         value = getattr(schedule, field)
-        if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
-            raise InvalidRequest(field, value, "must be a number of seconds")
+        if value is not None:
+            checked_time(field, value)
 
 
 def checked_label(field: str, value: object) -> str:
@@ -64,3 +64,10 @@ def checked_label(field: str, value: object) -> str:
     if "/" in text:
         raise InvalidRequest(field, value, "must not hold a slash: it stands between a flow's and a deployment's name")
     return text
+
+
+def checked_time(field: str, value: object) -> float:
+    """Return epoch seconds. Raises `InvalidRequest` for what no date can name."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LAST:
+        raise InvalidRequest(field, value, "must be a number of seconds since 1970, up to the year 9999")
+    return value

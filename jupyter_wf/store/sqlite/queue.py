@@ -21,7 +21,7 @@ from jupyter_wf.store.sqlite.checks import HIGHEST, checked_id, checked_integer,
 from jupyter_wf.store.sqlite.claims import Places, lost_claims
 from jupyter_wf.store.sqlite.closing import StoredRun, answer_all, close_below, find_above, find_stored, write_event
 from jupyter_wf.store.sqlite.database import Database
-from jupyter_wf.store.sqlite.deployment_checks import checked_label
+from jupyter_wf.store.sqlite.deployment_checks import checked_label, checked_time
 from jupyter_wf.store.sqlite.deployment_rows import encode_policies
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.fences import take
@@ -72,6 +72,9 @@ class Queue(QueueStore):
     ) -> str:
         """Make a run that waits for an agent."""
         checked_label("pool", queued.pool)
+        checked_time("due_at", queued.due_at)
+        if queued.slot is not None:
+            checked_time("slot", queued.slot)
         parameters = encoded_json("parameters", dict(queued.parameters))
         tags = encoded_json("tags", list(queued.tags))
         encoded_json("source", dict(source))
