@@ -29,6 +29,8 @@ __all__ = ["ForkedProcess", "clean_child", "die_with", "leave", "prepare_fork", 
 _LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG = 1
 _STANDARD = 3
+#: Seconds that a kernel's threads get to end.
+_PATIENCE = 2.0
 #: Files that may hold what is not written yet; not what ipykernel has for standard output, which is no file.
 _BUFFERED = (io.TextIOWrapper, io.BufferedIOBase)
 _LOWEST = (io.BufferedWriter, io.BufferedRandom)
@@ -206,7 +208,20 @@ def _kernel(command: Sequence[str], folder: str, environ: Mapping[str, str]) -> 
     launcher = Path(str(app_module.__file__)).parent.parent / "ipykernel_launcher.py"
     sys.argv[:] = [str(launcher), *kernel_arguments(command)]
     sys.modules["__main__"] = ModuleType("__main__")
-    app_module.IPKernelApp.launch_instance(sys.argv[1:], parent_handle=os.getppid())
+    try:
+        app_module.IPKernelApp.launch_instance(sys.argv[1:], parent_handle=os.getppid())
+    finally:
+        _end_threads(app_module.IPKernelApp.instance())
+
+
+def _end_threads(app: Any) -> None:
+    """End the threads that take messages while the one that sends is still there: each waits for it with its last."""
+    for name in ("control_thread", "shell_channel_thread"):
+        thread = getattr(app, name, None)
+        if thread is not None and thread.is_alive():
+            with contextlib.suppress(Exception):
+                thread.stop()
+                thread.join(_PATIENCE)
 
 
 def kernel_arguments(command: Sequence[str]) -> list[str]:

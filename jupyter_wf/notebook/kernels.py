@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 
-from jupyter_wf.notebook.forking import die_with
+from jupyter_wf.notebook.forking import ForkedProcess, die_with
 from jupyter_wf.notebook.orphans import note_group
 from jupyter_wf.notebook.provisioner import ForkProvisioner
 
@@ -176,6 +176,17 @@ class HeadlessKernel:
         if reply["content"].get("status") != "ok":
             why = f"{reply['content'].get('ename')}: {reply['content'].get('evalue')}"
             raise KernelStartError(f"the kernel {self.name!r} can't work in {folder}: {why}")
+
+    async def modules(self) -> list[str]:
+        """Return the modules that a Python kernel which was forked has imported, in order; nothing for any other."""
+        if not isinstance(self._process, ForkedProcess):
+            return []
+        asked = self.client.execute(
+            "", silent=True, store_history=False, user_expressions={"modules": "' '.join(__import__('sys').modules)"}
+        )
+        reply = await asyncio.wait_for(self._answer(asked), _START_LIMIT)
+        text = reply["content"]["user_expressions"]["modules"]["data"]["text/plain"]
+        return str(text).strip("'").split()
 
     async def _answer(self, asked: str) -> dict[str, Any]:
         while True:

@@ -133,7 +133,6 @@ class ForkServer:
         self.asked: dict[int, Spare] = {}
         self.children: dict[int, Spare] = {}
         self._number = 0
-        self._taught: set[str] = set()
 
     def fork(self, name: str, private: Path) -> Spare:
         """Ask for another spare with a kernel called ``name``. Raises `OSError`."""
@@ -142,7 +141,7 @@ class ForkServer:
         spare = Spare(name, private, ours)
         try:
             self.asked[self._number] = spare
-            order = {"fork": self._number, "kernel": name, "private": str(private)}
+            order = {"fork": self._number, "kernel": name, "private": str(private), "tells": self._number == 1}
             send(self.pipe, order, theirs.fileno())
         except OSError:
             del self.asked[self._number]
@@ -153,10 +152,9 @@ class ForkServer:
             theirs.close()
         return spare
 
-    def teach(self, name: str, modules: Sequence[str]) -> None:
-        """Have it import what the first spare with a kernel of this name has imported."""
-        if name not in self._taught:
-            self._taught.add(name)
+    def teach(self, modules: Sequence[str]) -> None:
+        """Have it import what a spare and its kernel have imported."""
+        if modules:
             with contextlib.suppress(OSError):
                 send(self.pipe, {"learn": list(modules)})
 

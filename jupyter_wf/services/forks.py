@@ -4,8 +4,8 @@ multiprocessing has a fork server too. It is one for a whole process, which othe
 its children are its own kind of processes, which get no files from us, keep its environment, leave `atexit` out, and
 whose ends are known by a pipe that their own children keep open. This one has none of that: ``python -c`` with `main`.
 
-On file 0 is a socket of whole messages in JSON. It hears ``{"fork": number, "kernel": name, "private": folder}`` with
-a spare's channel beside it, ``{"learn": [modules]}`` and ``{"retire": true}``. It says ``{"ready": …, "files": […]}``,
+On file 0 is a socket of whole messages in JSON. It hears ``{"fork": number, "kernel": name, "private": folder, "tells": …}``
+with a spare's channel beside it, ``{"learn": [modules]}`` and ``{"retire": true}``. It says ``{"ready": …, "files": […]}``,
 ``{"forked": number, "pid": …}`` with a handle of that process beside it, and ``{"ended": pid, "code": …}``.
 """
 
@@ -22,7 +22,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -106,14 +107,15 @@ class _Server:
         # Kernels show figures this way; matplotlib looks once.
         os.environ.setdefault(_BACKEND, "module://matplotlib_inline.backend_inline")
         complaints = []
-        for name in names:
-            if name in sys.modules:
-                continue
-            try:
-                importlib.import_module(name)
-            except Exception as error:  # whatever a module raises, notebooks may do without it
-                if name in wanted:
-                    complaints.append(f"{name!r} can't be imported ahead: {type(error).__name__}: {error}")
+        with _silence():
+            for name in names:
+                if name in sys.modules:
+                    continue
+                try:
+                    importlib.import_module(name)
+                except Exception as error:  # whatever a module raises, notebooks may do without it
+                    if name in wanted:
+                        complaints.append(f"{name!r} can't be imported ahead: {type(error).__name__}: {error}")
         if backend is None:
             os.environ.pop(_BACKEND, None)
         importlib.import_module(_REHEARSAL).rehearse()
@@ -175,7 +177,8 @@ class _Server:
         os.dup2(log, 1)
         os.dup2(log, 2)
         clean_child(keep=channel)
-        leave(sys.modules["jupyter_wf.services.spare"].be_spare, _CHANNEL, message["kernel"], private)
+        be_spare = sys.modules["jupyter_wf.services.spare"].be_spare
+        leave(partial(be_spare, tells=message["tells"]), _CHANNEL, message["kernel"], private)
 
     def _reap(self) -> None:
         while self._children:
@@ -188,6 +191,20 @@ class _Server:
             self._children.discard(pid)
             with contextlib.suppress(OSError):
                 send(self._pipe, {"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what modules print when they are imported: it is said again to nobody."""
+    error, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(error, 2)
+        os.close(error)
+        os.close(nothing)
 
 
 def _notice(signum: int, frame: object) -> None:

@@ -24,12 +24,13 @@ __all__ = ["be_spare"]
 _CONFIGURATION = ("ipython_config.py", "ipython_kernel_config.py", "startup")
 
 
-def be_spare(channel: int, name: str, private: Path) -> int:
+def be_spare(channel: int, name: str, private: Path, *, tells: bool = False) -> int:
     """Be a spare runner with a kernel called ``name``: say so, take a job, do it. Return the exit code.
 
     ``channel`` is a stream socket to whoever hands out the jobs: a line of JSON comes when the job has, and its end
-    means that nobody needs this process. ``private`` is the folder for the kernel's sockets. To be called where there
-    are no threads yet.
+    means that nobody needs this process. ``private`` is the folder for the kernel's sockets. Who ``tells`` says what it
+    and its kernel have imported, so that those who come after them find it there. To be called where there are no
+    threads yet.
     """
     if can_be_spare(name):
         prepare_fork()
@@ -39,7 +40,8 @@ def be_spare(channel: int, name: str, private: Path) -> int:
         left = take_fork()
         if left is not None:
             left.discard()
-        _say(pipe, files=[] if kernel is None else _read(kernel), modules=list(sys.modules))
+        modules = [*sys.modules, *loop.run(kernel.modules())] if tells and kernel is not None else []
+        _say(pipe, files=[] if kernel is None else _read(kernel), modules=modules)
         line = _wait(pipe, kernel)
         if not line:
             if kernel is not None:

@@ -332,7 +332,7 @@ class Warm:
             told = json.loads(spare.heard)
             spare.ready = True
             spare.stamps = Stamps(told["files"])
-            server.teach(spare.name, told["modules"])
+            server.teach(told["modules"])
 
     def _end(self, server: ForkServer, spare: Spare, code: int) -> None:
         if spare in server.spares:
