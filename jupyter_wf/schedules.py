@@ -6,9 +6,8 @@ They are checked where they are written: what can't be is a `jupyter_wf.exceptio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 
 from jupyter_wf.core.durations import seconds_of
@@ -40,7 +39,7 @@ class Schedule:
     anchor_date: datetime | str | None = None
     day_or: bool = True
     active: bool = True
-    parameters: Mapping[str, Any] = MappingProxyType({})
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     slug: str | None = None
     start: datetime | str | None = None
     end: datetime | str | None = None
