@@ -103,8 +103,10 @@ def plan(
     keep = policies.missed_limit if policies.missed == "all" else max(1, min(policies.missed_limit, SHOWN))
     past = _missed(following, first, now - policies.grace, keep)
     on_time, then = _on_time(following, past.then, now)
-    why = cause(reason, first, now, zone)
-    wishes = [*_wishes_of_missed(past, policies, why, zone, now, followed=bool(on_time))]
+    wishes: list[_Wish] = []
+    if past.newest or past.older:
+        why = cause(reason, first, now, zone)
+        wishes = _wishes_of_missed(past, policies, why, zone, now, followed=bool(on_time))
     wishes += [_Wish(slot, True, None) for slot in on_time]
     decided = _decide(schedule, policies, wishes, open_runs)
     decisions, ended = _bounded(decided, left)

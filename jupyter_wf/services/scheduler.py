@@ -44,6 +44,26 @@ _REMEMBERED = 20_000
 _log = logging.getLogger(__name__)
 
 
+class _Remembering:
+    """A timetable that knows its last answer: a slot is asked for when it is foreseen, and again when it has come."""
+
+    __slots__ = ("_after", "_slot", "_table", "spec")
+
+    def __init__(self, spec: Mapping[str, Any], table: Timetable) -> None:
+        self.spec = spec
+        self._table = table
+        self._after = 0.0
+        self._slot: float | None = None
+
+    def next_slot(self, after: float) -> float | None:
+        """Return the first slot after ``after``."""
+        slot = self._slot
+        if slot is None or not self._after <= after < slot:
+            slot = self._slot = self._table.next_slot(after)
+            self._after = after
+        return slot
+
+
 def _nothing(run_ids: Sequence[str]) -> None:
     """Do nothing with the ids of new runs."""
 
@@ -56,7 +76,7 @@ class Scheduler:
 
     ``process`` must be registered. ``clock`` gives epoch seconds, ``monotonic`` seconds that nobody can set.
     ``on_decided`` is called on the thread with the ids of new runs, after their commit. ``timetable`` makes what tells
-    the slots from a schedule's ``spec``.
+    the slots from a schedule's ``spec``. ``lease`` (seconds) is how long the others believe that it lives.
     """
 
     def __init__(
@@ -70,6 +90,7 @@ class Scheduler:
         bell: Bell | None = None,
         on_decided: Callable[[Sequence[str]], None] = _nothing,
         timetable: Callable[[Mapping[str, Any]], Timetable] = parse_schedule,
+        lease: float = LEASE,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -79,10 +100,13 @@ class Scheduler:
         self._bell = bell
         self._on_decided = on_decided
         self._timetable = timetable
+        self._lease = lease
         self._watch = ClockWatch(clock, monotonic)
-        self._timetables: dict[str, tuple[Mapping[str, Any], Timetable]] = {}
+        self._timetables: dict[str, _Remembering] = {}
         self._renewed = 0.0
         self._reason: Reason = "late"
+        #: Whether one schedule had more undecided slots than can be decided at once.
+        self._goes_on = False
         self._complaint = ""
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -120,7 +144,7 @@ class Scheduler:
                 self._go_back(now)
             self._decide_due(now)
             self._store.slots.mark_late(now, LATE_AFTER)
-            longest = max(0.0, LEASE / 2 - (self._monotonic() - self._renewed))
+            longest = min(_LONGEST_WAIT, max(0.0, self._lease / 2 - (self._monotonic() - self._renewed)))
         else:
             longest = _LONGEST_WAIT
         upcoming = self._store.slots.next_slot()
@@ -165,9 +189,9 @@ class Scheduler:
 
     def _has_lease(self, now: float, *, anew: bool = False) -> bool:
         """Return whether it has the lease, which is taken or prolonged (a commit) where half of it has passed."""
-        if self.active and not anew and self._monotonic() - self._renewed < LEASE / 2:
+        if self.active and not anew and self._monotonic() - self._renewed < self._lease / 2:
             return True
-        held = self._store.services.hold(SERVICE, self._process.id, now=now, lease=LEASE)
+        held = self._store.services.hold(SERVICE, self._process.id, now=now, lease=self._lease)
         if held and not self.active:
             _log.info("this process decides slots now")
             self._reason = "down"
@@ -193,28 +217,31 @@ class Scheduler:
         """Decide what is due at ``now``, in batches."""
         seen: set[tuple[str, float, float | None]] = set()
         while not self._stopped.is_set():
+            found = self._store.slots.due(now, limit=_BATCH)
             due = []
-            for each in self._store.slots.due(now, limit=_BATCH):
+            for each in found:
                 key = each.schedule.id, each.schedule.watermark, each.schedule.next_slot
                 if key not in seen:
                     seen.add(key)
                     due.append(each)
-            if not due:
-                self._reason = "late"
+            if due and not self._decide(due, now):
                 return
-            if not self._decide(due, now):
+            if not due or (len(found) < _BATCH and not self._goes_on):
+                self._reason = "late"
                 return
 
     def _decide(self, due: Sequence[Due], now: float) -> bool:
         """Decide for some schedules; return whether it still has the lease."""
         planned: list[Slots] = []
         number, begun = 0, self._monotonic()
+        self._goes_on = False
         being_made: dict[str, list[str]] = {}
         for each in due:
             found = self._plan(each, now, being_made.setdefault(each.deployment.id, []))
             if found is not None:
                 planned.append(found)
                 number += len(found.decisions)
+                self._goes_on |= found.next_slot is not None and found.next_slot <= now
             if number >= _MOST_DECISIONS or self._monotonic() - begun > _SLICE:
                 self._commit(planned, now)
                 planned, number, begun = [], 0, self._monotonic()
@@ -248,10 +275,9 @@ class Scheduler:
 
     def _table(self, schedule_id: str, spec: Mapping[str, Any]) -> Timetable:
         known = self._timetables.get(schedule_id)
-        if known is not None and known[0] == spec:
-            return known[1]
+        if known is not None and known.spec == spec:
+            return known
         if len(self._timetables) >= _REMEMBERED:
             self._timetables.clear()
-        table = self._timetable(spec)
-        self._timetables[schedule_id] = (spec, table)
-        return table
+        known = self._timetables[schedule_id] = _Remembering(spec, self._timetable(spec))
+        return known

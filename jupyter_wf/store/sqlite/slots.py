@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_wf.core.codec import iso
-from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, QueuedRun, SlotDecision
+from jupyter_wf.core.deployments import (
+    Deployment,
+    DeploymentKind,
+    DeploymentSchedule,
+    Policies,
+    QueuedRun,
+    SlotDecision,
+    address_of,
+)
 from jupyter_wf.core.events import RunCreated, StateChanged
 from jupyter_wf.core.failpoints import failpoint
 from jupyter_wf.core.ids import new_id, run_name
@@ -21,7 +29,7 @@ from jupyter_wf.store.sqlite.deployment_rows import (
     DEPLOYMENT_COLUMNS,
     SCHEDULE_COLUMNS,
     deployment_from,
-    encode_policies,
+    policies_from,
     schedule_from,
 )
 from jupyter_wf.store.sqlite.driver import sqlite
@@ -34,7 +42,12 @@ __all__ = ["SlotTable"]
 
 _WIDTH = len(SCHEDULE_COLUMNS.split(", "))
 _LIVE = "s.live = 1 AND s.next_slot IS NOT NULL"
+_LIVE_COLUMNS = (
+    "s.id, s.watermark, s.parameters, d.id, d.flow_name, d.name, d.kind, d.target, d.parameters, d.pool, d.tags, "
+    "d.priority, d.kernel, d.digest, d.policies"
+)
 _ENDS = {"missed": "Missed", "skipped": "Skipped"}
+_SOON_LATE = "stage = 'waiting' AND late = 0 AND due_at < ?"
 _NAMED = "(SELECT value FROM json_each(?))"
 
 
@@ -65,7 +78,8 @@ class SlotTable(SlotStore):
                 (now, limit),
             ).fetchall()
             found = [_pair(row) for row in rows]
-            runs = self._open_runs(connection, {deployment.id for _, deployment in found}) if found else {}
+            asking = {deployment.id for _, deployment in found if deployment.policies.overlap == "skip"}
+            runs = self._open_runs(connection, asking) if asking else {}
         return [Due(schedule, deployment, tuple(runs.get(deployment.id, ()))) for schedule, deployment in found]
 
     def next_slot(self) -> float | None:
@@ -92,23 +106,23 @@ class SlotTable(SlotStore):
 
     def mark_late(self, now: float, after: float) -> list[str]:
         """Name `Late` what waits too long."""
-        late = "SELECT n, run_id FROM queue WHERE stage = 'waiting' AND late = 0 AND due_at < ?"
 
         def work(connection: sqlite.Connection) -> list[str]:
-            marked = []
-            for n, run_id in connection.execute(late, (now - after,)).fetchall():
-                connection.execute("UPDATE queue SET late = 1 WHERE n = ?", (n,))
-                run = find_above(connection, run_id)
-                if run is None or run.type != "SCHEDULED" or run.name != "Scheduled":
-                    continue
-                connection.execute("UPDATE runs SET state_name = 'Late', state_at = ? WHERE n = ?", (now, n))
-                (message,) = connection.execute("SELECT state_message FROM runs WHERE n = ?", (n,)).fetchone()
-                write_event(connection, n, now, "state", state_payload("SCHEDULED", "Late", message, run.attempt))
-                marked.append(run_id)
-            return marked
+            found = connection.execute(
+                "SELECT q.n, q.run_id, r.state_message, r.attempt FROM queue q CROSS JOIN runs r ON r.n = q.n "
+                f"WHERE {_SOON_LATE} AND r.state_type = 'SCHEDULED' AND r.state_name = 'Scheduled'",
+                (now - after,),
+            ).fetchall()
+            connection.execute(f"UPDATE queue SET late = 1 WHERE {_SOON_LATE}", (now - after,))
+            connection.executemany(
+                "UPDATE runs SET state_name = 'Late', state_at = ? WHERE n = ?", [(now, row[0]) for row in found]
+            )
+            for n, _, message, attempt in found:
+                write_event(connection, n, now, "state", state_payload("SCHEDULED", "Late", message, attempt))
+            return [row[1] for row in found]
 
         self._journal.settle()
-        if not self._database.rows(f"{late} LIMIT 1", (now - after,)):
+        if not self._database.rows(f"SELECT 1 FROM queue WHERE {_SOON_LATE} LIMIT 1", (now - after,)):
             return []
         return self._journal.run(work)
 
@@ -132,18 +146,16 @@ class _Deciding:
         self._slots: list[tuple[str, float, str]] = []
         self._marks: list[tuple[object, ...]] = []
         self._cancels: set[str] = set()
-        self._policies: dict[int, str] = {}
 
     def decide(self, slots: Sequence[Slots]) -> list[str]:
         connection = self._connection
         live = _load_live(connection, [each.schedule_id for each in slots])
         taken = _taken(connection, slots)
         for each in slots:
-            schedule, deployment = live.pop(each.schedule_id, (None, None))
-            if schedule is None or deployment is None or schedule.watermark != each.before:
-                continue
-            made = self._decide(schedule, deployment, each.decisions, taken)
-            self._marks.append((each.watermark, each.next_slot, made, schedule.id))
+            found = live.pop(each.schedule_id, None)
+            if found is not None and found.watermark == each.before:
+                made = self._decide(found, each.decisions, taken)
+                self._marks.append((each.watermark, each.next_slot, made, found.schedule_id))
         # Before the new ones are there, which are not meant.
         for run_id, _, _ in _open_of(connection, self._cancels):
             run = find_above(connection, run_id)
@@ -156,71 +168,33 @@ class _Deciding:
         )
         return [run.created.run_id for run in self._runs]
 
-    def _decide(
-        self,
-        schedule: DeploymentSchedule,
-        deployment: Deployment,
-        decisions: Iterable[SlotDecision],
-        taken: set[tuple[str, float]],
-    ) -> int:
+    def _decide(self, live: _Live, decisions: Iterable[SlotDecision], taken: set[tuple[str, float]]) -> int:
         """Note the runs of one schedule; return how many of them will be executed."""
         made = 0
-        texts: tuple[dict[str, Any], str, str, str, str] | None = None
+        texts: _Texts | None = None
         for decision in decisions:
-            key = (schedule.id, decision.slot)
+            key = (live.schedule_id, decision.slot)
             if key in taken:
                 continue
             taken.add(key)
             if texts is None:
-                texts = self._texts(schedule, deployment)
+                texts = _texts(live)
             run_id = new_id()
-            self._runs.append(self._new(run_id, schedule, deployment, decision, texts))
-            self._slots.append((schedule.id, decision.slot, run_id))
+            self._runs.append(self._new(run_id, live, decision, texts))
+            self._slots.append((live.schedule_id, decision.slot, run_id))
             made += decision.outcome == "run"
             if decision.cancels:
-                self._cancels.add(deployment.id)
+                self._cancels.add(live.deployment_id)
         return made
 
-    def _texts(self, schedule: DeploymentSchedule, deployment: Deployment) -> tuple[dict[str, Any], str, str, str, str]:
-        """Return what its runs share: the parameters; these as JSON, unmasked and masked; policies and tags."""
-        parameters = {**deployment.parameters, **schedule.parameters}
-        policies = self._policies.get(id(deployment.policies))
-        if policies is None:
-            policies = self._policies[id(deployment.policies)] = encode_policies(deployment.policies)
-        tags = json.dumps(list(deployment.tags))
-        return parameters, json.dumps(parameters), to_json(parameters), policies, tags
-
-    def _new(
-        self,
-        run_id: str,
-        schedule: DeploymentSchedule,
-        deployment: Deployment,
-        decision: SlotDecision,
-        texts: tuple[dict[str, Any], str, str, str, str],
-    ) -> NewRun:
-        parameters, queued_parameters, shown_parameters, policies, tags = texts
-        queued = QueuedRun(
-            run_id=run_id,
-            kind=deployment.kind,
-            target=deployment.target,
-            parameters=parameters,
-            policies=deployment.policies,
-            pool=deployment.pool,
-            priority=deployment.priority,
-            due_at=decision.due_at,
-            slot=decision.slot,
-            schedule_id=schedule.id,
-            deployment_id=deployment.id,
-            kernel=deployment.kernel,
-            digest=deployment.digest,
-            tags=deployment.tags,
-        )
+    def _new(self, run_id: str, live: _Live, decision: SlotDecision, texts: _Texts) -> NewRun:
         created = RunCreated(
-            *(run_id, self._now, "flow", run_name(), deployment.flow_name, None, None, run_id, None),
-            parameters=shown_parameters,
-            tags=tags,
-            source=json.dumps(source_of(queued, deployment.address, {})),
-            max_attempts=deployment.policies.retries + 1,
+            *(run_id, self._now, "flow", run_name(), live.flow_name, None, None, run_id, None),
+            parameters=texts.shown,
+            tags=live.tags,
+            # One more name at the end of a JSON object.
+            source=f'{texts.source[:-1]}, "slot": "{iso(decision.slot)}"}}',
+            max_attempts=texts.policies.retries + 1,
         )
         if decision.outcome == "run":
             message = decision.message or f"due {iso(decision.due_at)}"
@@ -229,24 +203,78 @@ class _Deciding:
         else:
             begun = StateChanged(run_id, self._now, 1, "CANCELLED", _ENDS[decision.outcome], decision.message)
             stage = "ended"
-        return NewRun(
-            created, begun, place(queued, parameters=queued_parameters, policies=policies, tags=tags, stage=stage)
+        queued = texts.queued(live, run_id=run_id, due_at=decision.due_at, slot=decision.slot)
+        row = place(queued, parameters=texts.parameters, policies=live.policies, tags=live.tags, stage=stage)
+        return NewRun(created, begun, row)
+
+
+class _Live(NamedTuple):
+    """What is needed of a schedule and its deployment, as it is stored: most of it is only copied."""
+
+    schedule_id: str
+    watermark: float
+    more: str
+    deployment_id: str
+    flow_name: str
+    name: str
+    kind: DeploymentKind
+    target: str
+    parameters: str
+    pool: str
+    tags: str
+    priority: int
+    kernel: str | None
+    digest: str | None
+    policies: str
+
+
+class _Texts(NamedTuple):
+    """What the runs of a schedule share: parameters as JSON, unmasked and masked, and where the runs come from."""
+
+    parameters: str
+    shown: str
+    source: str
+    policies: Policies
+
+    def queued(self, live: _Live, *, run_id: str, due_at: float, slot: float | None) -> QueuedRun:
+        """Return what the row of the queue is made of; parameters and tags are there as texts."""
+        return QueuedRun(
+            run_id=run_id,
+            kind=live.kind,
+            target=live.target,
+            parameters={},
+            policies=self.policies,
+            pool=live.pool,
+            priority=live.priority,
+            due_at=due_at,
+            slot=slot,
+            schedule_id=live.schedule_id,
+            deployment_id=live.deployment_id,
+            kernel=live.kernel,
+            digest=live.digest,
         )
+
+
+def _texts(live: _Live) -> _Texts:
+    parameters = live.parameters
+    if live.more != "{}":
+        parameters = json.dumps({**json.loads(parameters), **json.loads(live.more)})
+    texts = _Texts(parameters, to_json(json.loads(parameters)), "", policies_from(live.policies))
+    queued = texts.queued(live, run_id="", due_at=0.0, slot=None)
+    return texts._replace(source=json.dumps(source_of(queued, address_of(live.flow_name, live.name), {})))
 
 
 def _pair(row: Sequence[Any]) -> tuple[DeploymentSchedule, Deployment]:
     return schedule_from(row[:_WIDTH]), deployment_from(row[_WIDTH:])
 
 
-def _load_live(
-    connection: sqlite.Connection, schedule_ids: Sequence[str]
-) -> dict[str, tuple[DeploymentSchedule, Deployment]]:
+def _load_live(connection: sqlite.Connection, schedule_ids: Sequence[str]) -> dict[str, _Live]:
     rows = connection.execute(
-        f"SELECT {_BOTH} FROM schedules s CROSS JOIN deployments d ON d.id = s.deployment_id "
+        f"SELECT {_LIVE_COLUMNS} FROM schedules s CROSS JOIN deployments d ON d.id = s.deployment_id "
         f"WHERE s.id IN {_NAMED} AND s.live = 1",
         (json.dumps(schedule_ids),),
     )
-    return {row[0]: _pair(row) for row in rows.fetchall()}
+    return {row[0]: _Live(*row) for row in rows.fetchall()}
 
 
 def _taken(connection: sqlite.Connection, slots: Iterable[Slots]) -> set[tuple[str, float]]:
