@@ -1,7 +1,8 @@
 """Cron expressions: five fields as Debian's cron reads them, and its rule for clocks that are changed.
 
 - A job at fixed times (neither its minutes nor its hours begin with ``*``) runs once for each of its times. One that
-  the clocks leave out in spring runs right after the gap; one that they show twice in autumn runs the first time.
+  the clocks leave out in spring runs right after the gap (for the day that it was on, even where the gap ends with
+  midnight); one that they show twice in autumn runs the first time.
 - A job with ``*`` in minutes or hours runs whenever the clocks show one of its times: not in the gap, and in both
   passes of the hour that is repeated.
 - A jump of three hours and more is a correction of the calendar: what it leaves out does not run.
@@ -28,7 +29,7 @@ from jupyter_wf.core.schedules.base import Schedule
 from jupyter_wf.core.schedules.zones import fixed_instant, instants, second_pass, wall, zone_of
 from jupyter_wf.core.scheduling_errors import ScheduleError
 
-__all__ = ["CronSchedule", "cron_fields"]
+__all__ = ["CronSchedule", "cron_fields", "cron_weekdays"]
 
 _MAX_LENGTH = 256
 _MAX_ITEMS = 100
@@ -46,6 +47,8 @@ _FIELDS = ("minute (0-59)", "hour (0-23)", "day of month (1-31, L)", "month (1-1
 _PLACES = {"minute": 0, "hour": 1, "day-of-month": 2, "month": 3, "day-of-week": 4}
 #: ``7-7/2``: the library reads it as ``7/2``, other crons as ``7``.
 _ODD_STEP = re.compile(r"(?:^|,)([0-9A-Z]+)-\1/")
+_STEP = re.compile(r"([^,/]*)/([0-9]+)")
+_LARGEST = (59, 23, 31, 12, 7)
 _START = datetime(2000, 1, 1)
 #: From here on a time that no time comes after is not looked for: datetimes end with the year 9999.
 _LAST = 250_000_000_000.0
@@ -101,6 +104,11 @@ class _Rule:
         if not day_or:
             self._template.day_and = True
         self.fixed = not fields[0].startswith("*") and not fields[1].startswith("*")
+
+    @property
+    def weekdays(self) -> list[int]:
+        """The days of the week, 0 or 7 for Sunday, that are not counted within the month."""
+        return [day for day in self._template.weekdays if isinstance(day, int)]
 
     def walls(self, after: datetime) -> Iterator[datetime]:
         """Return the wall-clock times after another one, in order, as far as the library looks ahead (50 years)."""
@@ -168,11 +176,29 @@ def cron_fields(expression: str) -> list[str]:
         raise ScheduleError("cron", expression, why)
     if sum(1 + field.count(",") for field in fields) > _MAX_ITEMS:
         raise ScheduleError("cron", expression, f"has more than {_MAX_ITEMS} items; use ranges and steps")
-    for field in fields:
-        if odd := _ODD_STEP.search(field):
-            why = f"{field!r}: a step on a range of one value; write {odd[1]!r}, or {odd[1]}/n for 'from {odd[1]} on'"
-            raise ScheduleError("cron", expression, why)
+    for field, largest in zip(fields, _LARGEST, strict=True):
+        if odd := _oddity(field, largest):
+            raise ScheduleError("cron", expression, odd)
     return fields
+
+
+def _oddity(field: str, largest: int) -> str | None:
+    """Return what is wrong with a field that the library would take, and read otherwise than people mean it."""
+    if odd := _ODD_STEP.search(field):
+        return f"{field!r}: a step on a range of one value; write {odd[1]!r}, or {odd[1]}/n for 'from {odd[1]} on'"
+    if "*" in field.split(",") and field != "*":
+        return f"{field!r}: a * in a list makes the rest of it pointless"
+    for start, step in _STEP.findall(field):
+        if start.startswith("L"):
+            return f"{field!r}: {start} is one day; it has no steps"
+        if len(step) > 2 or int(step) > largest:
+            return f"{field!r}: a step over {largest} never comes a second time; use an interval for longer distances"
+    return None
+
+
+def cron_weekdays(expression: str) -> list[int]:
+    """Return the days of the week of an expression, 0 for Sunday, without those of the kind ``1#2`` and ``5L``."""
+    return sorted({day % 7 for day in _compiled(expression, True).weekdays})
 
 
 def _why(message: str, fields: list[str]) -> str:

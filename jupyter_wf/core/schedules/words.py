@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from jupyter_wf.core.durations import duration
 from jupyter_wf.core.schedules.base import Schedule
-from jupyter_wf.core.schedules.cron import CronSchedule, cron_fields
+from jupyter_wf.core.schedules.cron import CronSchedule, cron_fields, cron_weekdays
 from jupyter_wf.core.schedules.interval import DEFAULT_ANCHOR, IntervalSchedule
 from jupyter_wf.core.schedules.once import OnceSchedule
 from jupyter_wf.core.schedules.rrule import RRuleSchedule
@@ -66,8 +66,12 @@ def _cron(expression: str, day_or: bool) -> str:
     from cron_descriptor import ExpressionDescriptor, Options
 
     fields = cron_fields(expression)
+    told = list(fields)
+    if "/" in fields[4]:
+        # The library takes steps in days of the week for weeks.
+        told[4] = ",".join(map(str, cron_weekdays(expression)))
     options = Options(use_24hour_time_format=True, locale_code="en_US")
-    said = str(ExpressionDescriptor(" ".join(fields), options).get_full_description())
+    said = str(ExpressionDescriptor(" ".join(told), options).get_full_description())
     if fields[2] == "*" or fields[4] == "*":
         return said
     # The library does not know which of the two rules for days counts here.
