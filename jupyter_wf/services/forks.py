@@ -4,9 +4,10 @@ multiprocessing has a fork server too. It is one for a whole process, which othe
 its children are its own kind of processes, which get no files from us, keep its environment, leave `atexit` out, and
 whose ends are known by a pipe that their own children keep open. This one has none of that: ``python -c`` with `main`.
 
-On file 0 is a socket of whole messages in JSON. It hears ``{"fork": number, "kernel": name, "private": folder, "tells": …}``
-with a spare's channel beside it, ``{"learn": [modules]}`` and ``{"retire": true}``. It says ``{"ready": …, "files": […]}``,
-``{"forked": number, "pid": …}`` with a handle of that process beside it, and ``{"ended": pid, "code": …}``.
+On file 0 is a socket of whole messages in JSON. It hears ``{"fork": number, "kernel": name, "private": folder,
+"tells": …}`` with a spare's channel beside it, ``{"learn": [modules]}`` and ``{"retire": true}``. It says
+``{"ready": …, "files": […], "complaints": […]}``, ``{"forked": number, "pid": …}`` with a handle of that process beside
+it, and ``{"ended": pid, "code": …}``.
 """
 
 from __future__ import annotations
