@@ -36,6 +36,8 @@ _COMMANDS = {
     "apply": ("jupyter_wf.cli.apply", "Make deployments what a workflows.yaml declares."),
     "deployments": ("jupyter_wf.cli.deployments", "List deployments, run, pause and delete them."),
     "schedules": ("jupyter_wf.cli.schedules", "List schedules, preview and switch them."),
+    "automations": ("jupyter_wf.cli.automations", "List, add, switch, test and remove automations."),
+    "triggers": ("jupyter_wf.cli.triggers", "List, add, switch and remove event triggers."),
     "backfill": ("jupyter_wf.cli.backfill", "Run the slots of a time that has passed."),
     "pools": ("jupyter_wf.cli.pools", "List, set, pause and remove work pools."),
     "agents": ("jupyter_wf.cli.agents", "List the agents."),

@@ -129,6 +129,9 @@ class ApiHandler(Refusals, APIHandler):
     `RESOURCE` to the authorizer besides. Bodies are read piece by piece and dropped as soon as they are too large.
     """
 
+    #: Methods that judge themselves who may: `OPTIONS` tells nothing of what is inside.
+    open_methods: tuple[str, ...] = ("OPTIONS",)
+
     def initialize(self) -> None:
         """Begin with an empty body."""
         self._body = bytearray()
@@ -138,7 +141,7 @@ class ApiHandler(Refusals, APIHandler):
         """Refuse who is not known (403), and bodies (413) that are too large even to be read and dropped."""
         await super().prepare(**options)
         self.set_header("Cache-Control", "no-store")
-        if self.request.method != "OPTIONS" and not self.current_user:
+        if self.request.method not in self.open_methods and not self.current_user:
             raise HTTPError(403)
         length = self.request.headers.get("Content-Length", "0")
         if length.isdecimal() and int(length) > _MAX_DRAINED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler
 
-from jupyter_wf.server import again, results, runs
+from jupyter_wf.server import again, automations, event_triggers, results, runs
 from jupyter_wf.server.base import NotFoundHandler
 from jupyter_wf.server.events import EventsHandler
 from jupyter_wf.server.meta import MetaHandler
@@ -37,5 +37,14 @@ def routes() -> list[tuple[str, type[RequestHandler]]]:
         (rf"{_RUN}/notebook/copy", NotebookCopyHandler),
         (rf"{_API}/events", EventsHandler),
         (rf"{_API}/meta", MetaHandler),
+        (rf"{_API}/automations", automations.AutomationsHandler),
+        (rf"{_API}/automations/([^/]+)", automations.AutomationHandler),
+        (rf"{_API}/automations/([^/]+)/deliveries", automations.AutomationDeliveriesHandler),
+        (rf"{_API}/automations/([^/]+)/test", automations.AutomationTestHandler),
+        (rf"{_API}/notifications", automations.NotificationsHandler),
+        (rf"{_API}/deployments/([^/]+)/triggers", event_triggers.EventTriggersHandler),
+        (rf"{_API}/deployments/([^/]+)/triggers/([^/]+)", event_triggers.EventTriggerHandler),
+        (rf"{_API}/triggers/([^/]+)", event_triggers.WebhookHandler),
+        (rf"{_API}/triggers(?:/.*)?", event_triggers.SecretNotFoundHandler),
         (rf"{PREFIX}(?:/.*)?", NotFoundHandler),
     ]

@@ -18,6 +18,16 @@ from jupyter_wf.core.errors import (
     TargetError,
     VariableExists,
 )
+from jupyter_wf.core.scheduling_errors import (
+    AmbiguousDeployment,
+    AutomationNotFound,
+    DeploymentExists,
+    DeploymentNotFound,
+    LeaseLost,
+    ScheduleNotFound,
+    ServiceUnavailable,
+    TriggerNotFound,
+)
 
 __all__ = ["HTTP_STATUS", "http_status"]
 
@@ -26,6 +36,13 @@ HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (RunNotFound, 404),
     (SecretNotFound, 404),
     (ArtifactNotFound, 404),
+    (AutomationNotFound, 404),
+    (DeploymentNotFound, 404),
+    (ScheduleNotFound, 404),
+    (TriggerNotFound, 404),
+    (AmbiguousDeployment, 409),
+    (DeploymentExists, 409),
+    (LeaseLost, 409),
     (VariableExists, 409),
     (AmbiguousRunId, 409),
     (RunFinished, 409),
@@ -35,6 +52,7 @@ HTTP_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (TargetError, 404),
     (InvalidRequest, 400),
     (RunnerError, 503),
+    (ServiceUnavailable, 503),
     (StoreError, 503),
     (JupyterWfError, 400),
 )

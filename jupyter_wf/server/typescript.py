@@ -1,4 +1,4 @@
-"""Writes the API's TypeScript types from the ``TypedDict`` classes of `core.codec` and `core.scheduling_json`.
+"""Writes the API's TypeScript types from the ``TypedDict`` classes of `core.codec` and its siblings.
 
 ``python -m jupyter_wf.server.typescript`` writes them, with ``--check`` it only says, by exit code 1, that they are not
 as they should be. It works in a checkout: the front end's sources are not part of an installed package.
@@ -14,13 +14,13 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from jupyter_wf.core import codec, scheduling_json
+from jupyter_wf.core import automation_json, codec, scheduling_json
 
 __all__ = ["TARGET", "generate", "main"]
 
 #: The file that is written.
 TARGET = Path(__file__).parents[2] / "labextension" / "src" / "api" / "schema.ts"
-_SOURCES = (codec, scheduling_json)
+_SOURCES = (codec, scheduling_json, automation_json)
 _HEADER = (
     "// Generated from jupyter_wf/core/codec.py and its siblings by `python -m jupyter_wf.server.typescript`."
     " Do not edit.\n"

@@ -48,7 +48,7 @@ def guard(allowed: Allowed, refused: list[str]) -> None:
                 refused.append(f"to connect to {address}, which is inside of this machine or network")
                 raise PermissionError(f"nothing may connect to {address} for a message")
 
-    socket.getaddrinfo = getaddrinfo  # type: ignore[assignment]
+    socket.getaddrinfo = getaddrinfo
     sys.addaudithook(judge)
 
 
@@ -63,7 +63,7 @@ def _send(url: str, title: str, body: str) -> str | None:
     if hasattr(asset, "http_redirects"):
         asset.http_redirects = False
     sender = apprise.Apprise(asset=asset)
-    with apprise.LogCapture(level=logging.WARNING) as said:
+    with apprise.LogCapture(level=logging.WARNING) as said:  # type: ignore[no-untyped-call]
         if not sender.add(url):
             return "Apprise does not know such a URL"
         if sender.notify(title=title, body=body):

@@ -56,7 +56,7 @@ def on_settled(store: Store, run: Run, queued: QueuedRun, now: float | None = No
 def occasion_of(run: Run) -> Occasion:
     """Return the occasion that a run is in the state that it is in."""
     source = run.source
-    error = run.error and f"{run.error.type}: {run.error.message}"
+    error = None if run.error is None else f"{run.error.type}: {run.error.message}"
     return Occasion(
         event="state",
         key=f"{run.id}:{run.attempt}:{run.state.name}",
@@ -261,9 +261,9 @@ def _of_triggers(triggers: Iterable[EventTrigger], occasions: Sequence[Occasion]
         for occasion in occasions:
             states = {(occasion.state_type or "").lower(), (occasion.state_name or "").lower()}
             names = (occasion.deployment, occasion.deployment_id)
-            if occasion.event == "state" and trigger.spec["deployment"] in names and words & states:
-                if occasion.at >= trigger.created_at:
-                    found.append(_of_trigger(trigger, occasion))
+            new = occasion.event == "state" and occasion.at >= trigger.created_at
+            if new and trigger.spec["deployment"] in names and words & states:
+                found.append(_of_trigger(trigger, occasion))
     return found
 
 

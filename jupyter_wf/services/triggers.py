@@ -197,27 +197,25 @@ def add_trigger(store: Store, deployment: Deployment, given: Any, now: float) ->
     return store.triggers.add(trigger, now)
 
 
-def arrived(store: Store, secret: str, body: Any, now: float, *, once: str) -> EventTrigger | None:
-    """Put the run that a webhook asks for into the outbox; return its trigger, None for a secret that nothing has.
+def arrived(store: Store, trigger: EventTrigger, body: Any, now: float, *, once: str) -> bool:
+    """Put the run that a webhook asks for into the outbox; return whether the trigger takes requests now.
 
     ``once`` tells this request from others; the same one again asks for nothing more. A trigger that is switched off,
-    and one whose deployment is paused, take requests and do nothing.
+    and one whose deployment is paused or gone, do nothing.
     """
-    trigger = store.triggers.by_secret(secret)
-    if trigger is None:
-        return None
     try:
         paused = store.deployments.get(trigger.deployment_id).paused
     except DeploymentNotFound:
-        return None
-    if trigger.enabled and not paused:
-        name = trigger.spec.get("body_as")
-        key = f"{trigger.id}:webhook:{once}"
-        delivery = Delivery(
-            key=key,
-            occasion=Occasion(event="trigger", key=key, at=now, message="a webhook has arrived"),
-            trigger_id=trigger.id,
-            payload={name: body} if name else {},
-        )
-        store.triggers.fire(trigger.id, delivery, now)
-    return trigger
+        return False
+    if paused or not trigger.enabled:
+        return False
+    name = trigger.spec.get("body_as")
+    key = f"{trigger.id}:webhook:{once}"
+    delivery = Delivery(
+        key=key,
+        occasion=Occasion(event="trigger", key=key, at=now, message="a webhook has arrived"),
+        trigger_id=trigger.id,
+        payload={name: body} if name else {},
+    )
+    store.triggers.fire(trigger.id, delivery, now)
+    return True

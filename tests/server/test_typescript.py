@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
 
-from jupyter_wf.core import codec, scheduling_json
+from jupyter_wf.core import automation_json, codec, scheduling_json
 from jupyter_wf.server import typescript
 
 
@@ -21,7 +21,7 @@ def test_the_front_ends_types_are_fresh() -> None:
 
 def test_every_json_type_is_there_by_name() -> None:
     names = [line.split()[2] for line in typescript.generate().splitlines() if line.startswith("export interface ")]
-    every = [*codec.__all__, *scheduling_json.__all__]
+    every = [*codec.__all__, *scheduling_json.__all__, *automation_json.__all__]
     assert names == sorted(name for name in every if name.endswith("JSON"))
 
 

@@ -15,9 +15,63 @@ export interface AgentJSON {
   running: number;
 }
 
+/** Whose occasions count; names may hold ``*`` and ``?``. */
+export interface AutomationFiltersJSON {
+  deployments?: string[];
+  flows?: string[];
+  tags?: string[];
+}
+
+/** An automation. An action is an object with ``id``, ``type`` and its options. */
+export interface AutomationJSON {
+  id: string;
+  name: string;
+  description: string;
+  enabled: boolean;
+  when: string[];
+  after: number | null;
+  filters: AutomationFiltersJSON;
+  actions: Record<string, unknown>[];
+  created_at: string;
+  updated_at: string;
+}
+
+/** All automations, by name. */
+export interface AutomationPageJSON {
+  items: AutomationJSON[];
+}
+
+/** What came of testing an automation. */
+export interface AutomationTestJSON {
+  ok: boolean;
+  actions: TestedActionJSON[];
+}
+
 /** The body of ``POST runs/{id}/notebook/copy``: the executed notebook, or the snapshot of what was run. */
 export interface CopyNotebookJSON {
   what?: 'executed' | 'snapshot';
+}
+
+/** Something that an automation or a trigger had, or has yet, to do; ``state`` is waiting, sent or failed. */
+export interface DeliveryJSON {
+  id: number;
+  automation_id: string | null;
+  trigger_id: string | null;
+  action_id: string;
+  event: string;
+  run_id: string | null;
+  state: string;
+  attempts: number;
+  created_at: string;
+  next_at: string;
+  done_at: string | null;
+  error: string | null;
+  outcome: string | null;
+}
+
+/** Deliveries, newest first. */
+export interface DeliveryPageJSON {
+  items: DeliveryJSON[];
 }
 
 /** A deployment with its last runs, newest first. */
@@ -82,6 +136,25 @@ export interface EventJSON {
   payload: Record<string, unknown>;
 }
 
+/** An event trigger; ``secret`` and ``path`` (of the address to call) only in the answer to its making. */
+export interface EventTriggerJSON {
+  id: string;
+  deployment_id: string;
+  kind: string;
+  spec: Record<string, unknown>;
+  enabled: boolean;
+  created_at: string;
+  fired_at: string | null;
+  error: string | null;
+  secret: string | null;
+  path: string | null;
+}
+
+/** The event triggers of a deployment, oldest first. */
+export interface EventTriggerPageJSON {
+  items: EventTriggerJSON[];
+}
+
 /** What is wrong with one field, named as in what was sent (``cron``, ``timezone``, ``parameters.n``). */
 export interface FieldErrorJSON {
   field: string;
@@ -129,6 +202,23 @@ export interface NotebookFormJSON {
   timezone: string;
   deployments: string[];
   problems: string[];
+}
+
+/** A message for who looks at JupyterLab; ``level`` is info, success, warning or error. */
+export interface NotificationJSON {
+  id: number;
+  at: string;
+  title: string;
+  message: string;
+  level: string;
+  run_id: string | null;
+  deployment_id: string | null;
+}
+
+/** Messages, oldest first; ``next_after`` continues as ``?after=``. */
+export interface NotificationPageJSON {
+  items: NotificationJSON[];
+  next_after: number;
 }
 
 /** Why a deployment is paused. */
@@ -258,6 +348,17 @@ export interface RunPageJSON {
   next: string | null;
 }
 
+/** An automation as it is given; a new one needs ``name``, ``when`` and ``actions``. */
+export interface SaveAutomationJSON {
+  name?: string;
+  description?: string;
+  enabled?: boolean;
+  when?: string[];
+  after?: number | string | null;
+  filters?: AutomationFiltersJSON;
+  actions?: Record<string, unknown>[];
+}
+
 /** A deployment as it is given. A new one needs ``name`` and ``path`` (below the server's root). */
 export interface SaveDeploymentJSON {
   name?: string;
@@ -271,6 +372,13 @@ export interface SaveDeploymentJSON {
   policies?: PoliciesJSON;
   schedules?: SaveScheduleJSON[];
   paused?: boolean;
+}
+
+/** An event trigger as it is given: a new one by ``kind`` and ``spec``, a change by ``enabled`` alone. */
+export interface SaveEventTriggerJSON {
+  kind?: string;
+  spec?: Record<string, unknown>;
+  enabled?: boolean;
 }
 
 /** A schedule as it is given; ``id`` or ``slug`` names one that is there. Times without offset are in its zone. */
@@ -323,6 +431,14 @@ export interface StreamJSON {
   seq: number;
   events: EventJSON[];
   runs: RunJSON[];
+}
+
+/** What came of testing one action. */
+export interface TestedActionJSON {
+  id: string;
+  type: string;
+  ok: boolean;
+  message: string;
 }
 
 /** Asks for a run of a deployment now; ``parameters`` go over the deployment's. */
