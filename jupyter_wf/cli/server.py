@@ -36,7 +36,7 @@ def server() -> None:
 
 
 @server.command("start", short_help="Run the services until Ctrl-C or SIGTERM.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="Where the API is.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8080, show_default=True, help="Where the API is.")
 @click.option("--no-http", is_flag=True, help="Open no port.")
 @click.option("--limit", type=_LIMIT, help="How many runs the local agent executes at a time.  [default: cores]")
 def _start(port: int, no_http: bool, limit: int | None) -> int:

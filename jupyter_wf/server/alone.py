@@ -30,6 +30,13 @@ class Alone(ServerApp):
 
     default_services = ("api", "auth", "security")  # type: ignore[assignment]
 
+    async def _post_start(self) -> None:
+        """Say where it is, once it answers."""
+        await super()._post_start()
+        print(f"home:  {load_settings().home}")
+        print(f"API:   {_address(self)}")
+        print("Ctrl-C ends it; the local agent goes on until what runs has ended", flush=True)
+
     def init_signal(self) -> None:
         """End at SIGTERM and at Ctrl-C, without a question."""
         super().init_signal()
@@ -50,9 +57,6 @@ def main(args: Sequence[str] | None = None) -> int:
     os.environ.pop(SERVICES_VARIABLE, None)
     app = Alone(config=_config(given.port, given.limit))
     app.initialize(argv=[], find_extensions=False)
-    print(f"home:  {load_settings().home}", flush=True)
-    print(f"API:   {_address(app)}", flush=True)
-    print("Ctrl-C ends it; the local agent goes on until what runs has ended", flush=True)
     app.start()
     return 0
 
@@ -83,8 +87,6 @@ def _address(app: ServerApp) -> str:
 
 def _why_taken(port: int) -> str:
     """Return why nobody can listen on the port; nothing where one can."""
-    if port == 0:
-        return ""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
