@@ -32,7 +32,7 @@ class HostStatus(NamedTuple):
 
     ``scheduler`` is ``active`` where it decides slots, ``reader`` where another process does, ``off`` where it does not
     run. ``next_wake`` (epoch seconds) is when its scheduler looks again at the latest. ``open_runs`` are the root runs
-    whose process lives, 1,000 at most. ``agent`` is the pid of the local agent, None where there is none.
+    whose process lives. ``agent`` is the pid of the local agent, None where there is none.
     """
 
     scheduler: Literal["active", "reader", "off"]

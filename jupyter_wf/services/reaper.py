@@ -7,13 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from jupyter_wf.core.models import RunFilter
-from jupyter_wf.core.states import OPEN_TYPES
 from jupyter_wf.store.base import Store
 
 __all__ = ["Reaper"]
 
-_OPEN_ROOTS = RunFilter(states=tuple(sorted(OPEN_TYPES)), roots_only=True)
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +38,7 @@ class Reaper:
         self._complaint = ""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jupyter_wf-reaper", daemon=True)
-        #: Open root runs at the last look, 1,000 at most.
+        #: Open root runs at the last look.
         self.open_runs = 0
 
     def start(self) -> None:
@@ -60,8 +57,7 @@ class Reaper:
         if version == self._version and not self.open_runs:
             return []
         reaped = self._store.reap(self._clock())
-        page = self._store.list_runs(_OPEN_ROOTS, limit=1000)
-        self.open_runs = sum(run.process_id is not None and not run.state.is_closed() for run in page.items)
+        self.open_runs = self._store.open_roots()
         self._version = version
         if self._on_look:
             self._on_look(self.open_runs)

@@ -222,6 +222,9 @@ class Store(Protocol):
     def reap(self, now: float) -> list[str]:
         """Make CRASHED every open run whose process is dead on this host; return their ids. ``now``: epoch seconds."""
 
+    def open_roots(self) -> int:
+        """Return how many root runs are open in a process that lives, as far as can be judged from here."""
+
     def find_result(self, key: str, now: float) -> StoredResult | None:
         """Return the result stored under ``key`` that has not expired at ``now`` (epoch seconds), or None."""
 

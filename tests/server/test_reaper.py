@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_wf.core.deployments import Policies, QueuedRun
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.events import StateChanged
 from jupyter_wf.core.settings import Settings
@@ -127,6 +128,20 @@ def test_a_task_that_was_never_called_is_not_open(settings: Settings) -> None:
         assert reaper.open_runs == 0
 
 
+def test_what_waits_for_an_agent_hides_no_run_that_goes_on(settings: Settings) -> None:
+    with closing(open_store(settings)) as store, seeding(settings) as seed:
+        run_id = seed.run("RUNNING")
+        seed.run("COMPLETED")
+        queued = QueuedRun(run_id="", kind="notebook", target="/n.ipynb", parameters={}, policies=Policies())
+        for _ in range(1100):
+            store.queue.submit(queued, flow_name="n", now=time.time(), source={})
+        seed.flush()
+        reaper = Reaper(store)
+        reaper.look()
+        assert (reaper.open_runs, store.open_roots()) == (1, 1)
+        assert store.get_run(run_id).state.type == "RUNNING"
+
+
 class Failing:
     """A store that cannot be read, and can be again later."""
 
@@ -143,8 +158,8 @@ class Failing:
     def reap(self, now: float) -> list[str]:
         return ["a-run"]
 
-    def list_runs(self, *_args: object, **_more: object) -> Any:
-        return type("Page", (), {"items": ()})
+    def open_roots(self) -> int:
+        return 0
 
 
 def test_the_thread_outlives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -> None:

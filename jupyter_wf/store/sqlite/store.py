@@ -285,6 +285,11 @@ class SqliteStore(Store):
         self._journal.settle()
         return self._results.last(task)
 
+    def open_roots(self) -> int:
+        """Return how many root runs are open in a process that lives."""
+        self._journal.settle()
+        return self._work.open_roots()
+
     def reap(self, now: float) -> list[str]:
         """Make CRASHED the open runs of dead processes."""
         self._journal.settle()

@@ -133,6 +133,16 @@ class Work:
                 return []
         return self._journal.run(work)
 
+    def open_roots(self) -> int:
+        """Return how many root runs a process that lives has, without looking at what waits or has ended."""
+        with self._database.snapshot() as connection:
+            dead = self._owners.dead(connection)
+            rows = connection.execute(
+                f"SELECT process_id, count(*) FROM runs INDEXED BY runs_open WHERE {OPEN} AND process_id IS NOT NULL "
+                "AND parent_id IS NULL GROUP BY process_id"
+            )
+            return sum(number for process_id, number in rows.fetchall() if process_id not in dead)
+
     def _refuse_taking_over(
         self, connection: sqlite.Connection, run: StoredRun, dead: Dead | None, process_id: str
     ) -> None:
