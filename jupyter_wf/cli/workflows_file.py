@@ -55,9 +55,11 @@ class Declared:
 
     def _line_of(self, names: list[Any]) -> int:
         """Return the line of the first key that is one of the names; the deployment's own where none is."""
-        for name in names:
+        synonyms = {usual: alias for alias, usual in (*_ALIASES.items(), ("every", "interval"))}
+        told = [name for name in names if isinstance(name, str)]
+        for name in (*told, *(synonyms[name] for name in told if name in synonyms)):
             for path, line in self.lines.items():
-                if isinstance(name, str) and path[-1:] == (name,):
+                if path[-1:] == (name,):
                     return line
         return self.line
 
@@ -168,7 +170,8 @@ class _Reading:
             mark = getattr(error, "problem_mark", None)
             where = "" if mark is None else f", line {mark.line + 1}"
             text = getattr(error, "problem", None) or _one_line(error)
-            hint = "; put text with * in quotes" if "alias" in text else ""
+            alias = "alias" in f"{getattr(error, 'context', None)} {text}"
+            hint = "; put text with * in quotes" if alias else ""
             raise TargetError(f"{self.file.name}{where}", f"is not YAML: {text}{hint}") from None
         finally:
             loader.dispose()

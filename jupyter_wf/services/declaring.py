@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, Policies
 from jupyter_wf.core.settings import Settings
+from jupyter_wf.core.telling import words_of, zone_name
 from jupyter_wf.notebook.snapshots import keep_snapshot
 from jupyter_wf.services.deployables import Deployable
 from jupyter_wf.services.deploying import find_stored, save_deployment
@@ -15,7 +16,7 @@ from jupyter_wf.store.base import Store
 
 __all__ = ["Change", "FieldChange", "Wanted", "carry_out", "plan_changes"]
 
-_PLAIN = ("target", "kind", "pool", "tags", "description", "priority", "kernel", "digest", "declared_in")
+_PLAIN = ("target", "pool", "tags", "description", "priority", "kernel", "digest", "declared_in")
 _OF_SCHEDULE = ("parameters", "active", "start_at", "end_at", "max_runs", "jitter")
 
 
@@ -100,6 +101,8 @@ def _told(deployment: Deployment) -> dict[str, Any]:
     """Return what there is to say of a deployment, by field; what is as usual is left out."""
     told: dict[str, Any] = {name: getattr(deployment, name) for name in _PLAIN}
     told["tags"] = list(deployment.tags)
+    told["pool"] = None if deployment.pool == "default" else deployment.pool
+    told["priority"] = deployment.priority or None
     told.update((f"parameters.{name}", value) for name, value in deployment.parameters.items())
     usual = Policies()
     for field in fields(Policies):
@@ -107,12 +110,8 @@ def _told(deployment: Deployment) -> dict[str, Any]:
         if value != getattr(usual, field.name):
             told[f"policies.{field.name}"] = list(value) if isinstance(value, tuple) else value
     for schedule in deployment.schedules:
-        told[f"schedules[{schedule.slug or _rule(schedule)}]"] = _schedule(schedule)
+        told[f"schedules[{schedule.slug or f'{words_of(schedule)}, {zone_name(schedule)}'}]"] = _schedule(schedule)
     return {name: value for name, value in told.items() if value not in (None, "", [])}
-
-
-def _rule(schedule: DeploymentSchedule) -> str:
-    return " ".join(str(value) for value in schedule.spec.values())
 
 
 def _schedule(schedule: DeploymentSchedule) -> dict[str, Any]:

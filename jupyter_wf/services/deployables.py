@@ -111,7 +111,11 @@ def _of_flow(flow: Flow[..., Any]) -> Deployable:
 def _read_off(entrypoint: str, owner: str) -> Arguments:
     """Return the arguments of a function in a file, by its text."""
     anything = Arguments(owner=owner, open_ended=True)
-    parsed = parse_entrypoint(entrypoint)
+    try:
+        parsed = parse_entrypoint(entrypoint)
+    except TargetError:
+        # That of a flow that only the process can execute which serves it.
+        return anything
     if not parsed.is_file:
         return anything
     try:

@@ -27,7 +27,8 @@ from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.engine.serving import exit_on_sigterm
 from jupyter_wf.flows import Flow
-from jupyter_wf.services.agent import Agent, AgentOptions
+from jupyter_wf.services.agent import Agent
+from jupyter_wf.services.agent_options import AgentOptions
 from jupyter_wf.services.agent_runs import ColdRunners, Runners
 from jupyter_wf.services.deployables import Deployable, find_deployable
 from jupyter_wf.services.deploying import put_deployment
@@ -122,7 +123,9 @@ class FlowServer:
         if pause:
             # It may have been deleted meanwhile.
             with suppress(DeploymentNotFound):
-                self._runtime.store.deployments.pause(self.deployment.id, _OVER, time.time())
+                stored = self._runtime.store.deployments.get(self.deployment.id)
+                if not stored.paused:
+                    self._runtime.store.deployments.pause(stored.id, _OVER, time.time())
         self._agent.stop()
         if worker.ident is not None:
             worker.join(_GRACE)

@@ -75,7 +75,8 @@ def read_schedule(given: Any, before: Sequence[DeploymentSchedule] = (), *, now:
     """Return a schedule that is to be stored.
 
     ``given`` is a `DeploymentSchedule`, a schedule of `jupyter_wf.schedules`, or a mapping in the form of
-    `core.scheduling_json.SaveScheduleJSON`, in which the keys of ``spec`` may stand for themselves. One with the id,
+    `core.scheduling_json.SaveScheduleJSON`, in which the keys of ``spec`` may stand for themselves, and ``every`` for
+    ``interval``. One with the id,
     else the slug, else the rule of one in ``before`` is that one, changed. What is new about when it fires holds from
     ``now`` (epoch seconds) on. Raises `ScheduleError` with the field, the value and the reason.
     """
@@ -121,6 +122,8 @@ def _fields(given: Any) -> tuple[dict[str, Any], Schedule]:
         return {}, given
     if not isinstance(given, Mapping):
         given = _mapping(given)
+    if "every" in given and "interval" not in given:
+        given = {"interval" if key == "every" else key: value for key, value in given.items()}
     for key in given:
         if key not in (*_KEYS, *_SPEC_KEYS):
             known = ("cron", "interval", "rrule", "at", "timezone", *(each for each in _KEYS if each != "spec"))
