@@ -14,6 +14,9 @@ __all__ = ["RunFuture", "RunFutureList", "as_completed", "wait"]
 
 R = TypeVar("R")
 
+#: Seconds for which a thread waits in one go: a signal that comes just before it blocks is noticed only afterwards.
+_SLICE = 0.2
+
 
 class RunFuture(Generic[R]):
     """The result-to-be of a submitted task.
@@ -54,9 +57,15 @@ class RunFuture(Generic[R]):
         """Return when the run has ended, or after ``timeout`` seconds."""
         if self._done:
             return
+        until = None if timeout is None else time.monotonic() + timeout
         with self._run.runtime.waiting():
-            if self._gate.acquire(timeout=-1 if timeout is None else timeout):
-                self._gate.release()
+            while not self._done:
+                left = _SLICE if until is None else min(_SLICE, max(0.0, until - time.monotonic()))
+                if self._gate.acquire(timeout=left):
+                    self._gate.release()
+                    return
+                if until is not None and time.monotonic() >= until:
+                    return
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R:
         """Wait for the run and return its value.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ class Kernel:
             try:
                 message = self.client.get_iopub_msg(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
-                raise AssertionError(f"the kernel went silent after {reply}") from None
+                said = [(kind, str(content)[:200]) for kind, content in reply.messages]
+                raise AssertionError(f"the kernel went silent after {said}; it is at\n{self._stacks()}") from None
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             kind, content = message["msg_type"], message["content"]
@@ -90,6 +92,16 @@ class Kernel:
             reply.status = shell["content"]["status"]
             reply.payload = shell["content"].get("payload", [])
         return reply
+
+    def _stacks(self) -> str:
+        """Return where the kernel's threads are."""
+        path = Path(self.store.location()).parent / "stacks"
+        os.kill(self.manager.provisioner.pid, signal.SIGUSR1)
+        deadline = time.monotonic() + PATIENCE
+        # The main thread comes last.
+        while "Current thread" not in (text := path.read_text(encoding="utf-8")) and time.monotonic() < deadline:
+            os.sched_yield()
+        return text
 
     def run(self, code: str) -> Reply:
         return self.collect(self.send(code))
@@ -132,6 +144,8 @@ def running_kernel(home: Path, ipykernel: int = 7) -> Iterator[Kernel]:
         found = kernel.ok("import ipykernel as _ipykernel; _ipykernel.version_info[0]").value
         assert found == str(ipykernel), f"the kernel has ipykernel {found}"
         kernel.ok("%load_ext jupyter_wf")
+        register = "_f.register(_s.SIGUSR1, open({!r}, 'w'), all_threads=True)"
+        kernel.ok("import faulthandler as _f, signal as _s; " + register.format(str(home / "stacks")))
         yield kernel
     finally:
         kernel.client.stop_channels()
