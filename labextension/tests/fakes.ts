@@ -173,7 +173,9 @@ export class FakeServer {
         return this.answer(`remove ${id}`, undefined);
       },
       pause: (id: string, reason: string) => {
-        Object.assign(one(id) ?? {}, { paused: true, paused_reason: reason });
+        if (this.refusal === null) {
+          Object.assign(one(id) ?? {}, { paused: true, paused_reason: reason });
+        }
         return this.answer(`pause ${id}`, {});
       },
       unpause: (id: string) => this.answer(`unpause ${id}`, {}),

@@ -19,7 +19,13 @@ const NO_ACTIONS: PanelActions = {
   openRun: nothing,
   runNotebook: null,
   scheduleNotebook: null,
-  deployments: { openRun: nothing, setPaused: nothing, run: nothing, edit: nothing, remove: nothing }
+  deployments: {
+    openRun: nothing,
+    setPaused: nothing,
+    run: nothing,
+    edit: nothing,
+    remove: nothing
+  }
 };
 
 /** The panel's content, painted anew with each change of the model. */

@@ -1,17 +1,21 @@
-import { Notification } from '@jupyterlab/apputils';
+import { Dialog, Notification } from '@jupyterlab/apputils';
 import { nullTranslator } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import { Signal } from '@lumino/signaling';
 import schema from '../schema/run-notebook.json';
+import scheduleSchema from '../schema/schedule-notebook.json';
 import plugins from '../src';
 import { ApiError } from '../src/api/client';
+import { DeploymentsModel } from '../src/model/deployments';
 import { RunsModel } from '../src/model/runs';
 import { StartedRuns } from '../src/model/started';
 import { Commands } from '../src/plugins/commands';
 import { describeEnd, notifications } from '../src/plugins/notifications';
+import { deployments } from '../src/plugins/deployments';
 import { runNotebook } from '../src/plugins/runNotebook';
+import { scheduleNotebook } from '../src/plugins/scheduleNotebook';
 import { FakeServer } from './fakes';
-import { aMessage, aRun, settle } from './fixtures';
+import { aDeployment, aDeploymentsRun, aMessage, aRun, settle } from './fixtures';
 
 type Any = any; // eslint-disable-line @typescript-eslint/no-explicit-any
 
@@ -27,7 +31,14 @@ function anApp(server: FakeServer) {
   };
   const runs = new RunsModel(server.client, server.openSocket);
   const started = new StartedRuns(runs, window.sessionStorage);
-  const service = { client: server.client, openSocket: server.openSocket, runs, started };
+  const scheduled = new DeploymentsModel(server.deployments, runs);
+  const service = {
+    client: server.client,
+    openSocket: server.openSocket,
+    runs,
+    deployments: scheduled,
+    started
+  };
   const saved: string[] = [];
   const panel = {
     context: {
@@ -45,7 +56,7 @@ function anApp(server: FakeServer) {
     currentChanged: new Signal<object, unknown>({}),
     find: (test: (item: typeof panel) => boolean) => (test(panel) ? panel : undefined)
   };
-  return { app, service, notebooks, panel, saved, opened, runs };
+  return { app, service, notebooks, panel, saved, opened, runs, scheduled };
 }
 
 const notes = () =>
@@ -56,8 +67,20 @@ let world: ReturnType<typeof anApp>;
 
 function activate(browsers: unknown = null): void {
   (runNotebook.activate as Any)(world.app, world.service, world.notebooks, browsers, null, null);
+  (scheduleNotebook.activate as Any)(
+    world.app,
+    world.service,
+    world.notebooks,
+    browsers,
+    null,
+    null
+  );
+  (deployments.activate as Any)(world.app, world.service, null);
   (notifications.activate as Any)(world.app, world.service, null);
 }
+
+// The dialogs are painted by themselves, as they are in a browser.
+beforeAll(() => Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: false }));
 
 beforeEach(() => {
   window.sessionStorage.clear();
@@ -67,7 +90,25 @@ beforeEach(() => {
   world = anApp(server);
 });
 
-afterEach(() => world.runs.dispose());
+afterEach(() => {
+  Dialog.flush();
+  world.scheduled.dispose();
+  world.runs.dispose();
+});
+
+const button = (words: string): HTMLButtonElement | undefined =>
+  [...document.querySelectorAll<HTMLButtonElement>('.jp-Dialog-button')].find(
+    each => each.textContent === words
+  );
+
+/** Wait until there is such a button in a dialog, and press it. */
+async function press(words: string): Promise<void> {
+  for (let turn = 0; turn < 100 && button(words) === undefined; turn++) {
+    await new Promise(resolve => setTimeout(resolve, 5));
+  }
+  button(words)?.click();
+  await settle();
+}
 
 describe('running a notebook', () => {
   it('saves it, starts it by its local path, and says so with a way to the run', async () => {
@@ -128,6 +169,96 @@ describe('running a notebook', () => {
   });
 });
 
+describe('scheduling a notebook', () => {
+  it('saves it, asks by its local path, and says what came of it', async () => {
+    activate();
+    const done = world.app.commands.execute(Commands.scheduleNotebook);
+    await press('Schedule');
+    await done;
+    expect(world.saved).toEqual(['quick']);
+    expect(server.asked).toContain('form folder/quick.ipynb');
+    expect(server.bodies[0]).toMatchObject({ name: 'quick', path: 'folder/quick.ipynb' });
+    expect(notes()).toEqual([['Show schedules', 'quick is saved']]);
+  });
+
+  it('takes the first notebook that is selected in the file browser', async () => {
+    const items = [
+      { type: 'file', path: 'RTC:b.txt' },
+      { type: 'notebook', path: 'RTC:a.ipynb' }
+    ];
+    activate({ tracker: { currentWidget: { selectedItems: () => items[Symbol.iterator]() } } });
+    const done = world.app.commands.execute(Commands.scheduleNotebook, { browser: true });
+    await press('Cancel');
+    await done;
+    expect(server.asked).toContain('form a.ipynb');
+    expect(notes()).toEqual([]);
+  });
+
+  it("says why it can't", async () => {
+    server.refusal = new ApiError(404, 'TargetError', 'not a notebook');
+    activate();
+    await world.app.commands.execute(Commands.scheduleNotebook);
+    expect(notes()).toEqual([[undefined, "quick.ipynb can't be scheduled: not a notebook"]]);
+  });
+
+  it('is off where there is no notebook', () => {
+    world.notebooks.currentWidget = null;
+    activate();
+    expect(world.app.commands.isEnabled(Commands.scheduleNotebook)).toBe(false);
+  });
+});
+
+describe('what is done with a deployment', () => {
+  beforeEach(() => {
+    server.scheduled = [aDeployment('d')];
+    server.runs = [aDeploymentsRun('made', 'd', 'SCHEDULED')];
+    activate();
+  });
+
+  it('runs it and tells the run, and its end', async () => {
+    await world.app.commands.execute(Commands.runDeployment, { id: 'd' });
+    expect(server.asked).toContain('run d {}');
+    expect(notes()).toContainEqual(['Open run', 'Started name-made']);
+    await settle();
+    server.socket.message.emit(aMessage(11, [aDeploymentsRun('made', 'd', 'COMPLETED')]));
+    expect(notes().map(note => note[1])).toContainEqual(expect.stringMatching(/Completed/));
+  });
+
+  it('runs it with other parameters', async () => {
+    const done = world.app.commands.execute(Commands.runDeployment, { id: 'd', ask: true });
+    await press('Run now');
+    await done;
+    expect(server.asked).toContain('run d {}');
+    expect(notes()).toContainEqual(['Open run', 'Started name-made']);
+  });
+
+  it('deletes it only where that was confirmed', async () => {
+    const asked = world.app.commands.execute(Commands.deleteDeployment, { id: 'd' });
+    await press('Cancel');
+    await asked;
+    expect(server.scheduled).toHaveLength(1);
+    const done = world.app.commands.execute(Commands.deleteDeployment, { id: 'd' });
+    await press('Delete');
+    await done;
+    expect(server.scheduled).toEqual([]);
+  });
+
+  it('pauses it, and changes it', async () => {
+    await world.app.commands.execute(Commands.pauseDeployment, { id: 'd', paused: true });
+    expect(server.asked).toContain('pause d');
+    const done = world.app.commands.execute(Commands.changeDeployment, { id: 'd' });
+    await press('Save');
+    await done;
+    expect(server.asked).toContain('change d');
+    expect(notes()).toContainEqual(['Show schedules', 'name-d is saved']);
+  });
+
+  it('leaves one alone that is not there', async () => {
+    await world.app.commands.execute(Commands.runDeployment, { id: 'gone' });
+    expect(server.asked.filter(each => each.startsWith('run '))).toEqual([]);
+  });
+});
+
 describe('the end of a run in words', () => {
   const trans = nullTranslator.load('jupyter_wf');
   it.each([
@@ -149,7 +280,12 @@ describe('the extension', () => {
   });
 
   it('has a settings file for the plugin that has one, with a command that exists', () => {
-    expect(plugins.map(plugin => plugin.id)).toContain('jupyter-wf:run-notebook');
+    const ids = plugins.map(plugin => plugin.id);
+    expect(ids).toContain('jupyter-wf:run-notebook');
+    expect(ids).toContain('jupyter-wf:schedule-notebook');
+    const schedule = scheduleSchema['jupyter.lab.toolbars'].Notebook[0].command;
+    const menu = scheduleSchema['jupyter.lab.menus'].context[0].command;
+    expect([schedule, menu]).toEqual([Commands.scheduleNotebook, Commands.scheduleNotebook]);
     const [button] = schema['jupyter.lab.toolbars'].Notebook;
     const [item] = schema['jupyter.lab.menus'].context;
     expect([button.command, item.command]).toEqual([Commands.runNotebook, Commands.runNotebook]);

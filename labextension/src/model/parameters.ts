@@ -183,6 +183,16 @@ export function readForm(
   return { parameters, faults };
 }
 
+/** The parameters whose field does not say the notebook's default, where that is known. */
+export function changedNames(fields: ParameterFields, data: FormData): Set<string> {
+  const changed = fields.names.filter(name => {
+    const { value, fault } = readField(fields.kinds[name], data[name]);
+    const isDefault = fault === undefined && same(value, fields.defaults[name]);
+    return name in fields.defaults && !isDefault;
+  });
+  return new Set(changed);
+}
+
 function readField(kind: FieldKind, value: unknown): { value?: unknown; fault?: string } {
   if (value === undefined || value === '' || value === null) {
     if (kind.nullable) {

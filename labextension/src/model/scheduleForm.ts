@@ -73,7 +73,7 @@ export function openForm(subject: Subject, now: number, zone = browserZone()): S
     name: nameOf(form?.path ?? subject.path ?? ''),
     parameters: formData(fields, {}),
     kernel: '',
-    when: 'now',
+    when: 'cron',
     at: wallClock(nextHour, timezone),
     count: '1',
     unit: 'hours',

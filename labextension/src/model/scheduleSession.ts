@@ -1,6 +1,5 @@
 import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
-import type { DeploymentClient } from '../api/deployments';
 import { ApiError, messageOf } from '../api/http';
 import type { DeploymentJSON, FieldErrorJSON, PreviewJSON, RunJSON } from '../api/schema';
 import type { DeploymentsModel } from './deployments';
@@ -47,7 +46,6 @@ export type Outcome = { run: RunJSON } | { saved: string };
 
 /** What the session asks others to do. */
 export interface SessionTools {
-  readonly client: DeploymentClient;
   readonly deployments: DeploymentsModel;
   startNotebook(path: string, parameters: Record<string, unknown>): Promise<RunJSON>;
 }
@@ -203,7 +201,12 @@ export class ScheduleSession {
     const send = async (): Promise<void> => {
       let next: PreviewState;
       try {
-        const answer = await this.tools.client.preview({ spec, start_at, end_at, count: 5 });
+        const answer = await this.tools.deployments.client.preview({
+          spec,
+          start_at,
+          end_at,
+          count: 5
+        });
         next = { answer, asking: false, failed: null };
       } catch (reason) {
         const fields = reason instanceof ApiError ? reason.fields : [];

@@ -70,12 +70,15 @@ class FormDialog<T> extends Dialog<null> {
     if (this.outcome !== null) {
       super.resolve(1);
     } else {
-      this.node.querySelector<HTMLElement>('[role="alert"]')?.scrollIntoView({ block: 'nearest' });
+      // What was refused is painted with the next frame.
+      requestAnimationFrame(() => {
+        this.node.querySelector('[role="alert"]')?.scrollIntoView({ block: 'nearest' });
+      });
     }
   }
 
   private refresh(): void {
-    const button = this.node.querySelector<HTMLButtonElement>('button.jp-mod-accept');
+    const button = this.node.querySelector<HTMLButtonElement>('.jp-Dialog-button.jp-mod-accept');
     const label = button?.querySelector('.jp-Dialog-buttonLabel');
     if (button && label) {
       button.disabled = !this.form.ready();
@@ -90,6 +93,13 @@ class FormDialog<T> extends Dialog<null> {
 /** Show a dialog with a form; resolves to what came of it, null where it was closed without. */
 export async function showForm<T>(options: FormDialogOptions<T>): Promise<T | null> {
   const dialog = new FormDialog(options);
-  await dialog.launch();
+  try {
+    await dialog.launch();
+  } catch (reason) {
+    // So tells JupyterLab of a dialog that was disposed of: nothing came of it.
+    if (reason !== undefined) {
+      throw reason;
+    }
+  }
   return dialog.outcome;
 }

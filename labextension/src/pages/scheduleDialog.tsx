@@ -24,7 +24,8 @@ async function subjectOf(
   path: string | null,
   deployment: DeploymentJSON | null
 ): Promise<Subject> {
-  const form: NotebookFormJSON | null = path === null ? null : await tools.client.form(path);
+  const form: NotebookFormJSON | null =
+    path === null ? null : await tools.deployments.client.form(path);
   return {
     path,
     form,
@@ -108,7 +109,7 @@ export async function runWithParameters(
       busy = true;
       changed.emit();
       try {
-        return await tools.client.run(deployment.id, read().parameters);
+        return await tools.deployments.client.run(deployment.id, read().parameters);
       } catch (reason) {
         [refused, problem] = refusedBy(reason, fields);
         return null;

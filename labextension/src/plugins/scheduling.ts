@@ -11,7 +11,6 @@ import { Commands } from './commands';
 /** What the dialogs need of the service. */
 export function sessionTools(service: IWorkflows): SessionTools {
   return {
-    client: service.deployments.client,
     deployments: service.deployments,
     startNotebook: (path, parameters) => service.runs.startNotebook(path, parameters)
   };

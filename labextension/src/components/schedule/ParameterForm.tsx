@@ -1,7 +1,12 @@
-import { AddButton, DropButton, FormComponent } from '@jupyterlab/ui-components';
+import { FormComponent } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { valueText } from '../../draw/text';
-import type { Faults, FormData, ParameterFields } from '../../model/parameters';
+import {
+  changedNames,
+  type Faults,
+  type FormData,
+  type ParameterFields
+} from '../../model/parameters';
 import { Note } from './Field';
 
 type FormProps = React.ComponentProps<typeof FormComponent>;
@@ -16,7 +21,8 @@ const PREFIX = 'jp-wf-parameter';
 interface Context {
   faults: Faults;
   defaults: Record<string, unknown>;
-  secrets: ReadonlySet<string>;
+  /** The parameters that have no longer the notebook's default, secrets left out. */
+  changed: ReadonlySet<string>;
 }
 
 /** The server judges what is typed; the form shows what it says. */
@@ -27,17 +33,13 @@ const VALIDATOR: FormProps['validator'] = {
   rawValidation: () => ({})
 };
 
-function shownDefault(context: Context, name: string, value: unknown): string | undefined {
-  if (!(name in context.defaults) || context.secrets.has(name)) {
-    return undefined;
-  }
-  const text = valueText(context.defaults[name]);
-  return text === valueText(value) ? undefined : `Default: ${text}`;
+function shownDefault(context: Context, name: string): string | undefined {
+  return context.changed.has(name) ? `Default: ${valueText(context.defaults[name])}` : undefined;
 }
 
 /** One parameter: label, control, what is wrong or how the default is. Items of lists have no label of their own. */
 function ParameterField(props: FieldProps): JSX.Element {
-  const { id, label, children, schema, formData, required, formContext } = props;
+  const { id, label, children, schema, uiSchema, required, formContext } = props;
   const context = formContext as Context;
   if (id === PREFIX) {
     return <>{children}</>;
@@ -51,7 +53,11 @@ function ParameterField(props: FieldProps): JSX.Element {
   const named = schema.type !== 'boolean' && schema.type !== 'array';
   return (
     <div
-      className={fault === undefined ? 'jp-WfField' : 'jp-WfField jp-mod-wrong'}
+      className={[
+        'jp-WfField',
+        fault === undefined ? '' : 'jp-mod-wrong',
+        schema.type === 'array' || uiSchema?.['ui:widget'] === 'textarea' ? 'jp-mod-wide' : ''
+      ].join(' ')}
       data-field={`parameters.${name}`}
     >
       {named && (
@@ -66,7 +72,7 @@ function ParameterField(props: FieldProps): JSX.Element {
           {schema.description}
         </p>
       )}
-      <Note id={`${id}__error`} fault={fault} hint={shownDefault(context, name, formData)} />
+      <Note id={`${id}__error`} fault={fault} hint={shownDefault(context, name)} />
     </div>
   );
 }
@@ -80,16 +86,36 @@ function ListField(props: ListProps): JSX.Element {
       {items.map(item => (
         <div key={item.key} className="jp-WfField-row">
           {item.children}
-          {item.hasRemove && <DropButton item={item} buttonStyle="text" />}
+          {item.hasRemove && (
+            <button
+              type="button"
+              className="wf-Button"
+              aria-label={`Remove item ${item.index + 1} of ${title}`}
+              onClick={item.onDropIndexClick(item.index)}
+            >
+              Remove
+            </button>
+          )}
         </div>
       ))}
-      {canAdd && <AddButton onAddClick={onAddClick} buttonStyle="text" />}
+      {canAdd && (
+        <button
+          type="button"
+          className="wf-Button"
+          aria-label={`Add an item to ${title}`}
+          onClick={onAddClick}
+        >
+          Add
+        </button>
+      )}
     </fieldset>
   );
 }
 
 function AllFields(props: ObjectProps): JSX.Element {
-  return <>{props.properties.map(property => property.content)}</>;
+  return (
+    <div className="jp-WfForm-columns">{props.properties.map(property => property.content)}</div>
+  );
 }
 
 const TEMPLATES: Templates = {
@@ -106,14 +132,14 @@ export function ParameterForm(props: {
   onChange: (data: FormData) => void;
 }): JSX.Element | null {
   const { fields, data, faults, onChange } = props;
-  const secrets = React.useMemo(
-    () => new Set(fields.names.filter(name => fields.kinds[name].secret)),
-    [fields]
-  );
   if (fields.names.length === 0) {
     return null;
   }
-  const context: Context = { faults, defaults: fields.defaults, secrets };
+  const changed = changedNames(fields, data);
+  for (const name of fields.names.filter(each => fields.kinds[each].secret)) {
+    changed.delete(name);
+  }
+  const context: Context = { faults, defaults: fields.defaults, changed };
   return (
     <div className="jp-WfParameters">
       <FormComponent

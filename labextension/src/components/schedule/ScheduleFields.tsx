@@ -83,6 +83,19 @@ export function ScheduleFields(props: {
           onChange={policies => onChange({ policies })}
         />
       )}
+      <Missing faults={faults} />
+    </div>
+  );
+}
+
+/** Says, always in sight, why the button can't be pressed. */
+function Missing(props: { faults: Readonly<Record<string, string>> }): JSX.Element {
+  const names = Object.keys(props.faults).map(name =>
+    name.replace(/^(parameters|policies)\./, '').replace(/_/g, ' ')
+  );
+  return (
+    <div className="jp-WfForm-missing" role="status">
+      {names.length > 0 && `To be mended first: ${names.map(plain).join(', ')}`}
     </div>
   );
 }

@@ -131,7 +131,7 @@ function TimeFields(props: {
       <div className="jp-WfForm-pair">
         <TextField
           id="jp-wf-count"
-          label="Every"
+          label="Interval"
           numeric={true}
           value={form.count}
           fault={faults.interval}
