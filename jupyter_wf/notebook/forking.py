@@ -34,8 +34,6 @@ _PATIENCE = 2.0
 #: Files that may hold what is not written yet; not what ipykernel has for standard output, which is no file.
 _BUFFERED = (io.TextIOWrapper, io.BufferedIOBase)
 _LOWEST = (io.BufferedWriter, io.BufferedRandom)
-#: Its absence was only a trick to import nbclient faster; what a notebook imports must be there.
-_LEFT_OUT = "rfc3987_syntax"
 
 
 class ForkedProcess:
@@ -201,8 +199,6 @@ def _kernel(command: Sequence[str], folder: str, environ: Mapping[str, str]) -> 
     # As the launcher of ipykernels sets it.
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     time.tzset()
-    if sys.modules.get(_LEFT_OUT, sys) is None:
-        del sys.modules[_LEFT_OUT]
     app_module = sys.modules["ipykernel.kernelapp"]
     sys.orig_argv[:] = command
     launcher = Path(str(app_module.__file__)).parent.parent / "ipykernel_launcher.py"

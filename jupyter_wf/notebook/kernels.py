@@ -43,10 +43,8 @@ if hasattr(time, "tzset"):
     time.tzset()
 if told["log"]:
     log = os.open(told["log"], os.O_WRONLY | os.O_APPEND)
-    for stream in (sys.stdout, sys.stderr):
-        copy = getattr(stream, "_original_stdstream_copy", None)
-        if copy is not None:
-            os.dup2(log, copy)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        os.dup2(log, getattr(stream, "_original_stdstream_copy", None) or number)
     os.close(log)
 visited = SHELL.user_ns.get("_dh")
 if visited:

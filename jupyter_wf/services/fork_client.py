@@ -133,6 +133,7 @@ class ForkServer:
         self.asked: dict[int, Spare] = {}
         self.children: dict[int, Spare] = {}
         self._number = 0
+        self.taught = False
 
     def fork(self, name: str, private: Path) -> Spare:
         """Ask for another spare with a kernel called ``name``. Raises `OSError`."""
@@ -155,6 +156,7 @@ class ForkServer:
     def teach(self, modules: Sequence[str]) -> None:
         """Have it import what a spare and its kernel have imported."""
         if modules:
+            self.taught = True
             with contextlib.suppress(OSError):
                 send(self.pipe, {"learn": list(modules)})
 

@@ -51,6 +51,8 @@ _NEEDED = (
     "encodings.idna",
     "encodings.unicode_escape",
 )
+#: What a kernel or a flow imports of it is imported then.
+_LEFT_OUT = "rfc3987_syntax"
 _REHEARSAL = "jupyter_wf.notebook.rehearsal"
 _BACKEND = "MPLBACKEND"
 
@@ -74,14 +76,20 @@ def receive(pipe: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 def main() -> NoReturn:
     """Serve until nobody is at the other end, or it was retired and the last of its children has ended."""
     # What nbclient imports compiles a grammar for checks of IRIs, which nobody asks for here: a second.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    sys.modules.setdefault(_LEFT_OUT, None)  # type: ignore[arg-type]
     number = os.dup(0)
     os.set_inheritable(number, False)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     server = _Server(socket.socket(fileno=number))
-    server.load((*_NEEDED, *sys.argv[1:]), wanted=sys.argv[1:])
+    preload = sys.argv[1:]
+    sys.argv[:] = [__file__]
+    server.load(_NEEDED)
+    if sys.modules.get(_LEFT_OUT, sys) is None:
+        # What notebooks and flows import must be there.
+        del sys.modules[_LEFT_OUT]
+    server.load(preload, wanted=preload, last=True)
     leave(server.serve)
 
 
@@ -102,8 +110,11 @@ class _Server:
         # Whoever stops the agent stops this process by closing the socket.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def load(self, names: Iterable[str], *, wanted: Iterable[str] = ()) -> None:
-        """Import modules, as far as they can be; complain about those that somebody ``wanted``."""
+    def load(self, names: Iterable[str], *, wanted: Iterable[str] = (), last: bool = False) -> None:
+        """Import modules, as far as they can be; complain about those that somebody ``wanted``.
+
+        Whoever is at the other end hears of it when they were the ``last`` ones.
+        """
         backend = os.environ.get(_BACKEND)
         # Kernels show figures this way; matplotlib looks once.
         os.environ.setdefault(_BACKEND, "module://matplotlib_inline.backend_inline")
@@ -120,6 +131,8 @@ class _Server:
         if backend is None:
             os.environ.pop(_BACKEND, None)
         importlib.import_module(_REHEARSAL).rehearse()
+        if not last:
+            return
         threads = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         if threads:
             complaints.append(f"importing started threads ({', '.join(threads)}), and what has threads can't be forked")
@@ -150,7 +163,7 @@ class _Server:
         if "fork" in message:
             self._fork(message, files[0])
         elif "learn" in message:
-            self.load(message["learn"])
+            self.load(message["learn"], last=True)
         elif "retire" in message:
             self._retired = True
 

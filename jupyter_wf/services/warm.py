@@ -64,6 +64,7 @@ class Warm:
         self._alone: dict[int, Callable[[], None]] = {}
         self._kernels: dict[str, float] = {_USUAL: float("inf")}
         self._refill_at = self._start_at = self._look_at = 0.0
+        self._teaches = True
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="jupyter-wf-warm", daemon=True)
         self._thread.start()
@@ -200,9 +201,11 @@ class Warm:
     def _post(self, work: Callable[[], None]) -> None:
         """Have something done on the thread, which has the selector for itself."""
         with self._lock:
+            if self._wake < 0:
+                return
             self._posted.append(work)
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake, b"1")
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._wake, b"1")
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
@@ -210,6 +213,8 @@ class Warm:
         while True:
             with self._lock:
                 if self._closed and not self._servers and not self._alone and not self._posted:
+                    os.close(self._wake)
+                    self._wake = -1
                     break
                 self._tend()
                 patience = self._patience()
@@ -217,7 +222,6 @@ class Warm:
                 key.data()
         self._selector.close()
         os.close(self._woken)
-        os.close(self._wake)
 
     def _take_posted(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -310,8 +314,11 @@ class Warm:
             server.ready = server is self._server
             server.stamps = Stamps(told["files"])
             return
-        # It must do without what the notebooks would have liked.
-        self._preload = ()
+        # It must do without what made it useless.
+        if server.taught:
+            self._teaches = False
+        else:
+            self._preload = ()
         self._retire(server)
 
     def _hear_spare(self, server: ForkServer, spare: Spare) -> None:
@@ -332,7 +339,8 @@ class Warm:
             told = json.loads(spare.heard)
             spare.ready = True
             spare.stamps = Stamps(told["files"])
-            server.teach(told["modules"])
+            if self._teaches:
+                server.teach(told["modules"])
 
     def _end(self, server: ForkServer, spare: Spare, code: int) -> None:
         if spare in server.spares:
