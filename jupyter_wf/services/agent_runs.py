@@ -14,10 +14,12 @@ from typing import Any, Protocol
 
 from jupyter_wf.core.deployments import Claimed
 from jupyter_wf.core.settings import Settings
-from jupyter_wf.notebook.orphans import end_orphans
+from jupyter_wf.notebook.orphans import end_left_orphans, end_orphans
 from jupyter_wf.services.runners import private_folder, start_runner
 
-__all__ = ["ColdRunners", "Held", "RunnerLike", "Runners", "run_folder"]
+__all__ = ["ColdRunners", "Held", "RunnerLike", "Runners", "end_left", "note_private", "run_folder"]
+
+_PRIVATE = "private"
 
 
 class RunnerLike(Protocol):
@@ -117,3 +119,17 @@ def run_folder(settings: Settings, run_id: str, attempt: int) -> Path:
     """Return where an attempt of a run keeps its files."""
     folder = settings.runs / run_id
     return folder if attempt == 1 else folder / f"attempt-{attempt}"
+
+
+def note_private(settings: Settings, run_id: str, attempt: int, private: Path) -> None:
+    """Write down in an attempt's folder where its private one is: a process that finds it dead can tidy up."""
+    (run_folder(settings, run_id, attempt) / _PRIVATE).write_text(str(private))
+
+
+def end_left(settings: Settings, run_id: str, attempt: int) -> None:
+    """End what a dead attempt of a run has left running, where the agent that had it has not done so itself."""
+    with contextlib.suppress(OSError, ValueError):
+        private = Path((run_folder(settings, run_id, attempt) / _PRIVATE).read_text())
+        # It is one of ours, whatever the file says.
+        if private.name.startswith("jwf-") and private.is_dir() and private.stat().st_uid == os.getuid():
+            end_left_orphans(private, run_id)

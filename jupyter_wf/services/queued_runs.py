@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -22,10 +23,11 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.exports import export_notebook
+from jupyter_wf.notebook.orphans import RUN_VARIABLE, note_group
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.snapshots import read_snapshot
 from jupyter_wf.notebook.source import NotebookSource, read_notebook
-from jupyter_wf.services.agent_runs import run_folder
+from jupyter_wf.services.agent_runs import note_private, run_folder
 from jupyter_wf.services.execution import execute_notebook
 from jupyter_wf.services.launcher import Laid, kept_arguments, lay_out
 from jupyter_wf.services.notebook_runs import prepare_next
@@ -60,6 +62,7 @@ def execute_queued(
         return 0
     live = runtime.adopt(run)
     try:
+        note_private(runtime.settings, run.id, run.attempt, Path(job["private"]))
         if queued.kind == "notebook":
             work = _Notebook(live, queued, job).prepare(before.source, kernel)
             if work is not None:
@@ -70,6 +73,9 @@ def execute_queued(
             if kernel is not None:
                 loop.run(kernel.stop(politely=False))
                 kernel = None
+            # What it starts is in this process's own group.
+            note_group(Path(job["private"]), os.getpgrp())
+            os.environ[RUN_VARIABLE] = run.id
             execute_flow(live, queued, folder=Path(job["folder"]))
     except BaseException as error:
         live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)

@@ -10,6 +10,7 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
+from jupyter_wf.services.agent_runs import end_left
 from jupyter_wf.services.automations import on_settled
 from jupyter_wf.store.base import Store
 
@@ -40,6 +41,8 @@ def settle_run(store: Store, settings: Settings, queued: QueuedRun, now: float) 
     run = store.get_runs([queued.run_id]).get(queued.run_id)
     if run is None or queued.settled or not run.state.is_closed():
         return False
+    if run.state.is_crashed():
+        end_left(settings, run.id, run.attempt)
     after = next_attempt_of(store, queued, run)
     if after is not None:
         again = store.queue.retry(run.id, run.attempt, due_at=now + after.delay, message=after.message)

@@ -120,9 +120,11 @@ def swallow():
 
 
 @flow
-def leave_behind():
+def leave_behind(wait=False):
     child = subprocess.Popen(["sleep", "600"])
     note(str(child.pid))
+    while wait:
+        time.sleep(0.01)
 """
 
 

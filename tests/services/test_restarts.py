@@ -115,6 +115,26 @@ def test_when_all_is_killed_runs_are_crashed_or_resumed(yard: Yard) -> None:
         assert yard.run(waits).state.type is StateType.SCHEDULED
 
 
+def test_what_dead_runners_have_left_running_is_ended_after_the_restart(yard: Yard) -> None:
+    cell = "import subprocess\nprint(subprocess.Popen(['sleep', '600']).pid, file=open('pid', 'w'), flush=True)\n"
+    write_notebook(yard.folder / "n.ipynb", cell + _WAITS)
+    policies = Policies(concurrency_limit=None)
+    with _server(yard):
+        notebook = yard.submit("n.ipynb", policies=policies)
+        flow = yard.submit("leave_behind", {"wait": True}, policies=policies)
+        _begun(yard, notebook)
+        until(lambda: yard.notes())
+        left = [int((yard.folder / "pid").read_text()), int(yard.notes()[0])]
+        killed = [process for process in yard.alive() if process.pid not in left]
+        for process in killed:
+            process.kill()
+        psutil.wait_procs(killed, timeout=10)
+        assert all(map(is_running, left))
+    with _server(yard):
+        assert [yard.ended(each).state.name for each in (notebook, flow)] == ["Crashed", "Crashed"]
+        until(lambda: not any(map(is_running, left)))
+
+
 def test_several_hosts_have_one_local_agent(yard: Yard) -> None:
     servers = [_Server(yard) for _ in range(3)]
     try:
