@@ -38,10 +38,15 @@ def _parameters() -> dict[str, Any]:
     return {} if run is None else dict(run.parameters)
 
 
+def _name() -> str | None:
+    address = _said("deployment")
+    return None if address is None else address.rpartition("/")[2]
+
+
 _FIELDS = {
     "flow_run_id": _flow_run_id,
     "id": lambda: _said("deployment_id"),
-    "name": lambda: _said("deployment_name"),
+    "name": _name,
     "parameters": _parameters,
     "version": lambda: _said("deployment_version"),
 }

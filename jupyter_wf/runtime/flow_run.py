@@ -69,11 +69,11 @@ def _scheduled() -> datetime:
     run = next(flow_runs(), None)
     if run is None:
         return datetime.now(UTC)
-    at = run.source.get("scheduled_start_time")
-    if at is None:
-        # What nobody scheduled was meant to begin when it did.
-        at = (run.started_at or run.state.at) if isinstance(run, LiveRun) else run.created_at
-    return datetime.fromtimestamp(float(at), UTC)
+    slot = run.source.get("slot")
+    if isinstance(slot, str):
+        return datetime.fromisoformat(slot).astimezone(UTC)
+    # What nobody scheduled was meant to begin when it did.
+    return datetime.fromtimestamp((run.started_at or run.state.at) if isinstance(run, LiveRun) else run.created_at, UTC)
 
 
 _FIELDS = {

@@ -164,7 +164,8 @@ def test_in_a_runners_kernel() -> None:
 
 def test_deployments() -> None:
     held = current_runtime()
-    source = {"deployment_id": "d-1", "deployment_name": "nightly", "deployment_version": 3, "scheduled_start_time": 60}
+    source = {"deployment_id": "d-1", "deployment": "main/nightly", "deployment_version": 3}
+    source |= {"slot": "1970-01-01T00:01:00.000000Z"}
     outer = held.begin("flow", "night", flow_name="main", parameters={"n": 1}, source=source)
 
     @flow
