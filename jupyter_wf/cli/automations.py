@@ -112,7 +112,8 @@ def _said(action: Action) -> str:
 def _add(name: str, source: Any, as_json: bool, **options: Any) -> int:
     """Make the automation NAME: what is done (--notify, --webhook, --send, --run, --pause, --cancel) on what.
 
-    Beside states, --on takes deadline (a run is late), deployment-paused and no-success (with --after). URLs on a command line can be seen by others of this machine: env:NAME and secret:NAME keep them out of it.
+    Beside states, --on takes deadline (a run is late), deployment-paused and no-success (with --after). URLs on a
+    command line can be seen by others of this machine: env:NAME and secret:NAME keep them out of it.
     """
     given = _from_file(source, name) if source is not None else _from_options(name, options)
     with reading_store() as store:
