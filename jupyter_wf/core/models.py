@@ -101,8 +101,8 @@ class RunFilter:
     """Which runs to list. Fields that are None or empty do not restrict; the others must all hold.
 
     ``roots_only`` keeps runs without a parent, ``unowned`` open runs that wait for a process; ``states`` are state
-    types or names, compared without case; ``flow`` is a flow's name, ``tasks`` are names of tasks; ``deployment`` is the
-    id of a deployment whose runs are meant; ``text`` is looked for in the run's, flow's and task's name.
+    types or names, compared without case; ``flow`` is a flow's name, ``tasks`` are names of tasks; ``deployment`` is
+    the id of a deployment whose runs are meant; ``text`` is looked for in the run's, flow's and task's name.
     """
 
     kinds: tuple[str, ...] = ()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jupyter_wf.core.errors import JupyterWfError
 
 __all__ = [
     "AmbiguousDeployment",
     "AutomationNotFound",
+    "BackfillNotFound",
     "DeliveryFailed",
     "DeploymentExists",
     "DeploymentNotFound",
+    "FormRefused",
     "LeaseLost",
     "ScheduleError",
     "ScheduleNotFound",
@@ -52,6 +56,14 @@ class ScheduleNotFound(JupyterWfError, LookupError):
         super().__init__(f"there is no schedule {schedule!r}; 'jupyter wf schedules' lists them")
 
 
+class BackfillNotFound(JupyterWfError, LookupError):
+    """There is no such backfill, or several whose ids begin so."""
+
+    def __init__(self, backfill: str) -> None:
+        self.backfill = backfill
+        super().__init__(f"there is no backfill {backfill!r}; 'jupyter wf backfill list' lists them")
+
+
 class ScheduleError(JupyterWfError, ValueError):
     """A schedule that can't be, with the field that is wrong, its value and the reason."""
 
@@ -60,6 +72,14 @@ class ScheduleError(JupyterWfError, ValueError):
         self.value = value
         self.why = why
         super().__init__(f"{field} {value!r:.300}: {why}")
+
+
+class FormRefused(JupyterWfError, ValueError):
+    """What was sent is wrong in some fields: pairs of a field's name and what is wrong with it."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{field}: {message}" if field else message for field, message in errors))
 
 
 class LeaseLost(JupyterWfError):

@@ -85,6 +85,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.store.frames -> pyarrow.ipc": "only reading such a frame needs it; writing one finds it loaded",
     "jupyter_wf.store.pickles -> cloudpickle": "25 ms that values whose types can be imported do not pay",
     "jupyter_wf.store.sqlite.migrations -> jupyter_wf.store.sqlite.automation_schema": "only new and old files need it",
+    "jupyter_wf.store.sqlite.migrations -> jupyter_wf.store.sqlite.keeping_schema": "only a new or old file needs it",
     "jupyter_wf.store.sqlite.migrations -> jupyter_wf.store.sqlite.scheduling_schema": "only new and old files need it",
     "jupyter_wf.store.sqlite.migrations -> sqlite_utils": "slow to import, and only a new or old file needs it",
     "jupyter_wf.store.sqlite.store -> jupyter_wf.store.sqlite.alerts": "only services and front ends use them",

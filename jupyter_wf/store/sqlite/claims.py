@@ -158,7 +158,8 @@ def _pool_limits(connection: sqlite.Connection) -> dict[str, int]:
 
 def _bound_limits(connection: sqlite.Connection, bounds: Iterable[str]) -> dict[str, int]:
     rows = connection.execute(
-        "SELECT id, places FROM deployments WHERE places IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+        "SELECT id, places FROM deployments WHERE places IS NOT NULL AND id IN (SELECT value FROM json_each(?1)) "
+        "UNION ALL SELECT id, parallel FROM backfills WHERE id IN (SELECT value FROM json_each(?1))",
         (json.dumps(sorted(bounds)),),
     )
     return dict(rows.fetchall())

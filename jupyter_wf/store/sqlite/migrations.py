@@ -198,12 +198,20 @@ def _fourth(db: _Executes) -> None:
         db.execute(statement)
 
 
+def _fifth(db: _Executes) -> None:
+    from jupyter_wf.store.sqlite.keeping_schema import KEEPING
+
+    for statement in KEEPING:
+        db.execute(statement)
+
+
 #: Name and step, in order; a released step is never changed, only followed by another.
 _STEPS: tuple[tuple[str, Callable[[_Executes], None]], ...] = (
     ("0001_runs_events_results_requests", _first),
     ("0002_resume_artifacts_variables_limits_inputs", _second),
     ("0003_deployments_queue_agents", _third),
     ("0004_automations", _fourth),
+    ("0005_backfills_retention", _fifth),
 )
 _SET = "jupyter_wf"
 

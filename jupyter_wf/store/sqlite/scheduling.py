@@ -1,10 +1,11 @@
-"""Deployments, slots, queue, agents and services, loaded when one of them is first asked for."""
+"""Deployments, slots, queue, backfills, agents and services, loaded when one of them is first asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from jupyter_wf.store.sqlite.agents import Agents, Services
+from jupyter_wf.store.sqlite.backfills import Backfills
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.deployments import Deployments
 from jupyter_wf.store.sqlite.journal import SqliteJournal
@@ -30,5 +31,6 @@ class Scheduling:
         self.deployments = Deployments(database, journal, owners, ring)
         self.slots = SlotTable(database, journal, owners, ring)
         self.queue = Queue(database, journal, owners, ring, runs)
+        self.backfills = Backfills(database, journal, owners, ring)
         self.agents = Agents(database, journal, owners, ring)
         self.services = Services(database, journal, owners, ring)

@@ -87,7 +87,7 @@ SCHEDULING = (
         lease_until REAL,
         settled INTEGER NOT NULL
     )""",
-    "CREATE INDEX queue_waiting ON queue (pool, priority DESC, due_at, n, bound, tags) WHERE stage = 'waiting'",
+    "CREATE INDEX queue_waiting ON queue (pool, priority DESC, due_at, n, bound, tags, stage) WHERE stage = 'waiting'",
     "CREATE INDEX queue_tags ON queue (tags) WHERE stage = 'waiting' AND tags <> '[]'",
     "CREATE INDEX queue_late ON queue (due_at) WHERE stage = 'waiting' AND late = 0",
     "CREATE INDEX queue_claimed ON queue (agent_id) WHERE stage = 'claimed'",

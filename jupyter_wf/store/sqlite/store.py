@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
     from jupyter_wf.store.automations import AutomationStore, EventTriggerStore, NotificationStore, OutboxStore
+    from jupyter_wf.store.backfills import BackfillStore
     from jupyter_wf.store.scheduling import AgentStore, DeploymentStore, QueueStore, ServiceStore, SlotStore
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
     from jupyter_wf.store.sqlite.alerts import Alerts
@@ -161,6 +162,11 @@ class SqliteStore(Store):
     def queue(self) -> QueueStore:
         """The queue."""
         return self._scheduling.queue
+
+    @property
+    def backfills(self) -> BackfillStore:
+        """The backfills."""
+        return self._scheduling.backfills
 
     @property
     def agents(self) -> AgentStore:
