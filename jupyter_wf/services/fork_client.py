@@ -126,7 +126,7 @@ class ForkServer:
             raise
         finally:
             theirs.close()
-        self.ready = False
+        self.ready = self.served = False
         self.stamps = Stamps(())
         self.spares: list[Spare] = []
         #: Those that were asked for, by number; and those that live, by process.

@@ -32,6 +32,8 @@ _REST = 0.3
 _KEPT = 600.0
 #: Seconds before another fork server is tried where one could not serve.
 _AGAIN = 30.0
+#: And after one that has served was killed.
+_SOON = 0.5
 #: Seconds between two looks at whether anything is out of date.
 _LOOK = 5.0
 #: Seconds that a fork, or handing over a job, may take.
@@ -311,6 +313,7 @@ class Warm:
         for complaint in told["complaints"]:
             _log.warning("%s", complaint)
         if told["ready"]:
+            server.served = True
             server.ready = server is self._server
             server.stamps = Stamps(told["files"])
             return
@@ -364,6 +367,9 @@ class Warm:
                 "the fork server has ended (exit code %s): there will be another one", server.process.returncode
             )
             self._server = None
+            if server.served:
+                # It was somebody's doing, not its own.
+                self._start_at = time.monotonic() + _SOON
 
     def _watch_alone(self, handle: int, ended: Callable[[], None]) -> None:
         self._alone[handle] = ended
