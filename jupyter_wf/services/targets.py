@@ -34,7 +34,7 @@ LARGEST_ANSWER = 1_000_000
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]")
 _PIECE = 65_536
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-#: Global by some register, but inside: protocols, relays for 6to4, and what virtual machines of a cloud ask their host by.
+#: Global by some register, but inside: protocols, relays for 6to4, and what a cloud's machines ask their host by.
 _INSIDE_V4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 #: Global unicast addresses of IPv6. What lies outside, and what carries an IPv4 address inside, leads nowhere good.
 _UNICAST = ipaddress.IPv6Network("2000::/3")

@@ -305,7 +305,7 @@ def _of_deployment(
         event=DEPLOYMENT_PAUSED,
         # Paused twice is paused once; what is no longer paused is told by the event alone.
         key=f"{ident}:paused:{seq if paused_at is None else paused_at}",
-        at=at,
+        at=at if paused_at is None else paused_at,
         flow_name=None if address is None else address.rpartition("/")[0],
         message=reason,
         deployment_id=ident,
