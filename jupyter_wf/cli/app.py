@@ -39,6 +39,7 @@ _COMMANDS = {
     "automations": ("jupyter_wf.cli.automations", "List, add, switch, test and remove automations."),
     "triggers": ("jupyter_wf.cli.triggers", "List, add, switch and remove event triggers."),
     "backfill": ("jupyter_wf.cli.backfill", "Run the slots of a time that has passed."),
+    "backfills": ("jupyter_wf.cli.backfill", "List backfills, look at one, or cancel it."),
     "pools": ("jupyter_wf.cli.pools", "List, set, pause and remove work pools."),
     "agents": ("jupyter_wf.cli.agents", "List the agents."),
     "check": ("jupyter_wf.cli.check", "Look for mistakes in a notebook's tasks, without running it."),

@@ -39,6 +39,7 @@ from jupyter_wf.store.base import Store
 __all__ = [
     "GIVEN_KEYS",
     "build_deployment",
+    "changed_parameters",
     "find_stored",
     "nobody_there",
     "put_deployment",
@@ -240,6 +241,11 @@ def trigger(
         if run_id and store.queue.get(run_id) is not None:
             return run_id
         raise
+
+
+def changed_parameters(what: Deployable, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return parameters that are given as people type them, of which none is needed. Raises `ParameterError`."""
+    return _parameters(what.arguments, {}, texts)
 
 
 def source_of(deployment: Deployment) -> dict[str, Any]:
