@@ -10,7 +10,7 @@ import click
 
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.services.agent_main import serve
-from jupyter_wf.services.agent_options import AgentOptions
+from jupyter_wf.services.agent_options import PRELOAD_VARIABLE, AgentOptions
 
 __all__ = ["agent"]
 
@@ -35,7 +35,8 @@ def agent() -> None:
     metavar="finish|SECONDS",
     help="When it is to end: wait for what runs, or cancel that after so many seconds.",
 )
-def _start(pools: tuple[str, ...], limit: int, name: str, drain: str) -> int:
+@click.option("--preload", "modules", multiple=True, metavar="MODULE", help="Import it once, for all runs.")
+def _start(pools: tuple[str, ...], limit: int, name: str, drain: str, modules: tuple[str, ...]) -> int:
     """Claim runs that wait in the queue, and execute each in a process of its own.
 
     SIGTERM or Ctrl-C ends it: it takes no more runs and waits for those that it has. A second one cancels them, a third
@@ -50,6 +51,8 @@ def _start(pools: tuple[str, ...], limit: int, name: str, drain: str) -> int:
         limit=limit,
         drain=_seconds(drain),
     )
+    if modules:
+        os.environ[PRELOAD_VARIABLE] = ",".join(modules)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     serve(load_settings(), options)
     return 0

@@ -32,7 +32,7 @@ class Alone(ServerApp):
 
     async def _post_start(self) -> None:
         """Say where it is, once it answers."""
-        await super()._post_start()
+        await super()._post_start()  # type: ignore[no-untyped-call]
         print(f"home:  {load_settings().home}")
         print(f"API:   {_address(self)}")
         print("Ctrl-C ends it; the local agent goes on until what runs has ended", flush=True)

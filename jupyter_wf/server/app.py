@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Int, Unicode
+from traitlets import Bool, Float, Int, List, Unicode
 
 from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.settings import HOME_VARIABLE, are_services_wanted
@@ -16,6 +16,7 @@ from jupyter_wf.server.backend import Backend
 from jupyter_wf.server.base import BACKEND, dump
 from jupyter_wf.server.paths import ContentsRoot
 from jupyter_wf.server.routes import routes
+from jupyter_wf.services.agent_options import DRAIN_VARIABLE, PRELOAD_VARIABLE
 from jupyter_wf.services.host import ServiceHost
 from jupyter_wf.services.hosting import make_host
 from jupyter_wf.services.reaper import Reaper
@@ -64,6 +65,18 @@ class WorkflowsApp(ExtensionApp):
         0, min=0, help="How many runs that agent executes at a time. 0: as many as the machine has cores."
     ).tag(config=True)
 
+    agent_drain = Float(
+        None,
+        allow_none=True,
+        min=0,
+        help="""After how many seconds that agent cancels what runs when it is told to end (SIGTERM). None: never.""",
+    ).tag(config=True)
+
+    preload = List(
+        Unicode(),
+        help="""Modules that notebooks import, such as pandas: imported once, in advance, for all its runs.""",
+    ).tag(config=True)
+
     backend: Backend | None = None
 
     def initialize_settings(self) -> None:
@@ -71,6 +84,11 @@ class WorkflowsApp(ExtensionApp):
         if self.home:
             # Kernels and runners inherit it, so that their runs are found here.
             os.environ[HOME_VARIABLE] = str(Path(self.home).expanduser().absolute())
+        # The agent, which outlives this process, inherits these.
+        if self.agent_drain is not None:
+            os.environ[DRAIN_VARIABLE] = str(self.agent_drain)
+        if self.preload:
+            os.environ[PRELOAD_VARIABLE] = ",".join(self.preload)
         app = self.serverapp
         assert app is not None
         self.backend = Backend(

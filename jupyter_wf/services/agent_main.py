@@ -13,7 +13,7 @@ from jupyter_wf.core.errors import StoreError
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.services.agent import Agent
-from jupyter_wf.services.agent_options import LEASE, AgentOptions
+from jupyter_wf.services.agent_options import DRAIN_VARIABLE, LEASE, PRELOAD_VARIABLE, AgentOptions
 from jupyter_wf.services.agent_runs import ColdRunners, Runners
 from jupyter_wf.services.local_agent import LOCAL_AGENT
 from jupyter_wf.services.warm import Warm
@@ -24,8 +24,6 @@ __all__ = ["LEASE_VARIABLE", "main", "serve"]
 
 #: The lease of an agent in seconds, for tests: how long it may be silent.
 LEASE_VARIABLE = "JUPYTER_WF_AGENT_LEASE"
-#: Names of modules, separated by commas, that runs import: they are imported once, in advance.
-_PRELOAD_VARIABLE = "JUPYTER_WF_PRELOAD"
 #: ``0`` starts each runner as an interpreter of its own.
 _WARM_VARIABLE = "JUPYTER_WF_WARM"
 _log = logging.getLogger("jupyter_wf.agent")
@@ -37,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", default="")
     parser.add_argument("--pool", action="append", dest="pools")
     parser.add_argument("--limit", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--drain", type=float)
+    parser.add_argument("--drain", type=float, default=_number(os.environ.get(DRAIN_VARIABLE)))
     parser.add_argument("--local", action="store_true")
     parser.add_argument("--idle", type=float)
     given = parser.parse_args(args)
@@ -59,6 +57,10 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _number(text: str | None) -> float | None:
+    return float(text) if text else None
+
+
 def serve(settings: Settings, options: AgentOptions) -> bool:
     """Be an agent, on the main thread, until SIGTERM or Ctrl-C; return False where another has its service.
 
@@ -74,7 +76,7 @@ def serve(settings: Settings, options: AgentOptions) -> bool:
 def _runners(settings: Settings) -> Runners:
     if os.environ.get(_WARM_VARIABLE) == "0" or not Warm.available():
         return ColdRunners(settings)
-    preload = [name.strip() for name in os.environ.get(_PRELOAD_VARIABLE, "").split(",")]
+    preload = [name.strip() for name in os.environ.get(PRELOAD_VARIABLE, "").split(",")]
     return Warm(settings, preload=[name for name in preload if name])
 
 

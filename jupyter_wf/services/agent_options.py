@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from jupyter_wf.core.deployments import Agent
 from jupyter_wf.core.processes import ProcessInfo
 
-__all__ = ["LEASE", "AgentOptions"]
+__all__ = ["DRAIN_VARIABLE", "LEASE", "PRELOAD_VARIABLE", "AgentOptions"]
+
+#: For agents that servers start: after how many seconds of draining they cancel what runs; empty for never.
+DRAIN_VARIABLE = "JUPYTER_WF_AGENT_DRAIN"
+#: Names of modules, separated by commas, that notebooks import: they are imported once, in advance.
+PRELOAD_VARIABLE = "JUPYTER_WF_PRELOAD"
 
 #: Seconds for which an agent claims runs.
 LEASE = 30.0
