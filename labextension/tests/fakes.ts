@@ -168,6 +168,8 @@ export class FakeServer {
         this.bodies.push(body);
         return this.answer(`change ${id}`, {});
       },
+      check: (id: string | null, body: SaveDeploymentJSON) =>
+        this.answer(`check ${id ?? body.name}`, {}),
       remove: (id: string) => {
         this.scheduled = this.scheduled.filter(each => each.deployment.id !== id);
         return this.answer(`remove ${id}`, undefined);

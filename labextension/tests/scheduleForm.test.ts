@@ -36,7 +36,8 @@ const SCHEMA = {
     limit: { anyOf: [{ type: 'integer' }, { type: 'null' }] },
     since: { type: 'string', format: 'date-time' },
     anything: {},
-    token: { type: 'string', format: 'password', writeOnly: true }
+    token: { type: 'string', format: 'password', writeOnly: true },
+    pin_token: { type: 'integer', writeOnly: true }
   },
   required: ['token']
 };
@@ -74,10 +75,12 @@ describe('the fields of parameters', () => {
       limit: 'number',
       since: 'text',
       anything: 'json',
-      token: 'text'
+      token: 'text',
+      pin_token: 'json'
     });
     expect(fields.kinds.limit.nullable).toBe(true);
     expect(fields.uiSchema.token).toMatchObject({ 'ui:widget': 'password' });
+    expect(fields.uiSchema.pin_token).toMatchObject({ 'ui:widget': 'password' });
   });
 
   it('show the defaults, and give back only what is not the default', () => {
@@ -95,6 +98,11 @@ describe('the fields of parameters', () => {
       limit: 3
     });
     expect([...changedNames(fields, typed)]).toEqual(['year', 'options', 'limit']);
+  });
+
+  it('send a masked secret back as it was shown', () => {
+    const given = { token: '***', pin_token: '***' };
+    expect(readForm(fields, formData(fields, given), given).parameters).toEqual(given);
   });
 
   it('keep what was given before, also what they do not know', () => {

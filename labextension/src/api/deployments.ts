@@ -31,6 +31,13 @@ export class DeploymentClient {
     return request(this.settings, 'PATCH', at(id), {}, body);
   }
 
+  /** What would be saved; rejects as `create` (`id` null) or `change` would for fields that are wrong. */
+  check(id: string | null, body: SaveDeploymentJSON): Promise<DeploymentJSON> {
+    const [method, path] =
+      id === null ? (['POST', 'deployments'] as const) : (['PATCH', at(id)] as const);
+    return request(this.settings, method, path, { check: true }, body);
+  }
+
   async remove(id: string): Promise<void> {
     await request(this.settings, 'DELETE', at(id));
   }

@@ -15,6 +15,11 @@ export interface AgentJSON {
   running: number;
 }
 
+/** The agents that are alive, and those that were within the last day. */
+export interface AgentPageJSON {
+  items: AgentJSON[];
+}
+
 /** Whose occasions count; names may hold ``*`` and ``?``. */
 export interface AutomationFiltersJSON {
   deployments?: string[];
@@ -257,6 +262,11 @@ export interface PoolJSON {
   running: number;
 }
 
+/** All work pools, by name. */
+export interface PoolPageJSON {
+  items: PoolJSON[];
+}
+
 /** The answer: the schedule in words and its next times (ISO with the zone's offset), or what is wrong with it. */
 export interface PreviewJSON {
   ok: boolean;
@@ -279,6 +289,13 @@ export interface ProgressJSON {
   total: number;
   done: number;
   counts: Record<string, number>;
+}
+
+/** A refusal (422) of what was sent, by its fields; ``message`` says them all. */
+export interface RefusedFormJSON {
+  error: string;
+  message: string;
+  errors: FieldErrorJSON[];
 }
 
 /** A request to a run's owner; ``kind`` is cancel, retry, pause or resume. */
@@ -379,6 +396,13 @@ export interface SaveEventTriggerJSON {
   kind?: string;
   spec?: Record<string, unknown>;
   enabled?: boolean;
+}
+
+/** A work pool as it is given; what is left out has its default. */
+export interface SavePoolJSON {
+  limit?: number | null;
+  paused?: boolean;
+  description?: string;
 }
 
 /** A schedule as it is given; ``id`` or ``slug`` names one that is there. Times without offset are in its zone. */

@@ -26,9 +26,6 @@ export type Faults = Record<string, string>;
 
 type Schema = Record<string, unknown>;
 
-/** What the server shows instead of a secret: sent back, it means the one that is stored. */
-export const MASK = '***';
-
 const isSchema = (value: unknown): value is Schema =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -52,8 +49,15 @@ function withoutNull(schema: Schema): { schema: Schema; nullable: boolean } {
 
 const PLAIN_ITEMS = ['string', 'integer', 'number'];
 
+const isSecret = (schema: Schema): boolean =>
+  schema.format === 'password' || schema.writeOnly === true;
+
 function typeOf(schema: Schema): FieldKind['type'] {
   const { type, items } = schema;
+  if (isSecret(schema)) {
+    // Typed as a password is, whatever it is: what is no text, as JSON.
+    return type === undefined || type === 'string' ? 'text' : 'json';
+  }
   if (Array.isArray(schema.enum) && schema.enum.every(each => typeof each !== 'object')) {
     return 'choice';
   }
@@ -77,7 +81,8 @@ function fieldOf(name: string, given: Schema, type: FieldKind['type']): [Schema,
   if (typeof description === 'string') {
     base.description = description;
   }
-  const secret = format === 'password' || given.writeOnly === true;
+  const hidden = { 'ui:widget': 'password', 'ui:autocomplete': 'new-password' };
+  const secret = isSecret(given);
   switch (type) {
     case 'choice':
       return [{ ...base, enum: choices }, {}];
@@ -90,7 +95,11 @@ function fieldOf(name: string, given: Schema, type: FieldKind['type']): [Schema,
     case 'json':
       return [
         { ...base, type: 'string' },
-        { 'ui:widget': 'textarea', 'ui:emptyValue': '', 'ui:options': { rows: 2 } }
+        {
+          'ui:emptyValue': '',
+          'ui:placeholder': 'JSON',
+          ...(secret ? hidden : { 'ui:widget': 'textarea', 'ui:options': { rows: 2 } })
+        }
       ];
     default:
       return [
@@ -98,7 +107,7 @@ function fieldOf(name: string, given: Schema, type: FieldKind['type']): [Schema,
         { ...base, type: 'string', ...(format === 'date' ? { format } : {}) },
         {
           'ui:emptyValue': '',
-          ...(secret ? { 'ui:widget': 'password', 'ui:autocomplete': 'new-password' } : {}),
+          ...(secret ? hidden : {}),
           ...(format === 'date-time' ? { 'ui:placeholder': '2026-01-31T06:00' } : {})
         }
       ];
@@ -118,8 +127,7 @@ export function parameterFields(
   for (const [name, property] of Object.entries(given)) {
     const { schema: own, nullable } = withoutNull(isSchema(property) ? property : {});
     const type = typeOf(own);
-    const secret = type === 'text' && (own.format === 'password' || own.writeOnly === true);
-    kinds[name] = { type, nullable, required: required.includes(name), secret };
+    kinds[name] = { type, nullable, required: required.includes(name), secret: isSecret(own) };
     [properties[name], uiSchema[name]] = fieldOf(name, own, type);
   }
   return {

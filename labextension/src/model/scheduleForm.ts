@@ -192,7 +192,8 @@ export function bodyOf(subject: Subject, form: ScheduleForm): SaveDeploymentJSON
   const before: PoliciesJSON = deployment?.policies ?? {};
   const schedules = schedulesOf(subject, form);
   return {
-    name: form.name.trim(),
+    // A run that is to be made now needs no name: what is checked then has the notebook's.
+    name: form.name.trim() || nameOf(subject.path ?? ''),
     ...(deployment === null && subject.path !== null ? { path: subject.path } : {}),
     parameters: parametersOf(subject, form),
     kernel: form.kernel === '' ? null : form.kernel,

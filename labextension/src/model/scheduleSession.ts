@@ -51,6 +51,7 @@ export interface SessionTools {
 }
 
 const TYPING_PAUSE = 250;
+const CHECK_PAUSE = 400;
 const NO_PREVIEW: PreviewState = { answer: null, asking: false, failed: null };
 
 /**
@@ -80,6 +81,7 @@ export class ScheduleSession {
   dispose(): void {
     this.disposed = true;
     window.clearTimeout(this.timer);
+    window.clearTimeout(this.checkTimer);
     Signal.clearData(this);
   }
 
@@ -92,6 +94,7 @@ export class ScheduleSession {
     if (JSON.stringify(specOf(before)) !== JSON.stringify(specOf(this.form))) {
       this.ask(TYPING_PAUSE);
     }
+    this.check();
     this.touch();
   }
 
@@ -132,6 +135,7 @@ export class ScheduleSession {
       return null;
     }
     this.busy = true;
+    this.checked += 1;
     this.problem = null;
     this.touch();
     try {
@@ -148,6 +152,32 @@ export class ScheduleSession {
       this.busy = false;
       this.touch();
     }
+  }
+
+  /** Ask the server whether it would take the whole of it, after a pause; what it refuses is shown at its fields. */
+  private check(): void {
+    window.clearTimeout(this.checkTimer);
+    const asked = ++this.checked;
+    const { subject, form } = this;
+    if (Object.keys(ownFaults(subject, form)).length > 0) {
+      return;
+    }
+    const send = async (): Promise<void> => {
+      let fields: readonly FieldErrorJSON[] = [];
+      try {
+        const body = bodyOf(subject, form);
+        await this.tools.deployments.client.check(subject.deployment?.id ?? null, body);
+      } catch (reason) {
+        fields = reason instanceof ApiError ? reason.fields : [];
+      }
+      if (asked === this.checked && !this.disposed && !this.busy) {
+        const { faults, rest } = sortErrors(fields, subject.fields);
+        this.refused = faults;
+        this.problem = rest.length > 0 ? rest.join('\n') : null;
+        this.touch();
+      }
+    };
+    this.checkTimer = window.setTimeout(() => void send(), CHECK_PAUSE);
   }
 
   private async refuse(reason: unknown): Promise<void> {
@@ -289,6 +319,8 @@ export class ScheduleSession {
   private asked = 0;
   private disposed = false;
   private timer: number | undefined;
+  private checked = 0;
+  private checkTimer: number | undefined;
   private cached: SessionView | null = null;
 }
 

@@ -46,7 +46,20 @@ class FormDialog<T> extends Dialog<null> {
     this.refresh();
   }
 
-  outcome: T | null = null;
+  /** Show it, and dispose of it in the end. */
+  async run(): Promise<T | null> {
+    try {
+      await this.launch();
+    } catch (reason) {
+      // So tells JupyterLab of a dialog that was disposed of: nothing came of it.
+      if (reason !== undefined) {
+        throw reason;
+      }
+    } finally {
+      this.dispose();
+    }
+    return this.outcome;
+  }
 
   override dispose(): void {
     this.form.changed.disconnect(this.refresh, this);
@@ -77,6 +90,8 @@ class FormDialog<T> extends Dialog<null> {
     }
   }
 
+  private outcome: T | null = null;
+
   private refresh(): void {
     const button = this.node.querySelector<HTMLButtonElement>('.jp-Dialog-button.jp-mod-accept');
     const label = button?.querySelector('.jp-Dialog-buttonLabel');
@@ -91,15 +106,6 @@ class FormDialog<T> extends Dialog<null> {
 }
 
 /** Show a dialog with a form; resolves to what came of it, null where it was closed without. */
-export async function showForm<T>(options: FormDialogOptions<T>): Promise<T | null> {
-  const dialog = new FormDialog(options);
-  try {
-    await dialog.launch();
-  } catch (reason) {
-    // So tells JupyterLab of a dialog that was disposed of: nothing came of it.
-    if (reason !== undefined) {
-      throw reason;
-    }
-  }
-  return dialog.outcome;
+export function showForm<T>(options: FormDialogOptions<T>): Promise<T | null> {
+  return new FormDialog(options).run();
 }
