@@ -161,7 +161,7 @@ def _flow_of(folder: Path) -> str:
     [
         ({"parameters": {"row": 1}}, ParameterError, "did you mean 'rows'"),
         ({"parameters": {"rows": "many"}}, ParameterError, "expects int"),
-        ({"parameters": {"rows": object()}}, ParameterError, "only what JSON has"),
+        ({"parameters": {"rows": b"3"}}, ParameterError, "only what JSON has"),
         ({"schedules": [{"cron": "* * * * *", "parameters": {"row": 1}}]}, ParameterError, "did you mean 'rows'"),
         ({"cron": "61 * * * *"}, ScheduleError, "minute"),
         ({"cron": "0 6 * * *", "timezone": "Europe/Osl"}, ScheduleError, "did you mean 'Europe/Oslo'"),
