@@ -130,7 +130,10 @@ def keep_environment(settings: Settings, environment: Mapping[str, Any]) -> str:
     text = json.dumps(environment, sort_keys=True, indent=1)
     digest = sha256(text.encode()).hexdigest()
     path = settings.environments / f"{digest}.json"
-    if not path.exists():
+    try:
+        # Whoever tidies up leaves what is needed again.
+        os.utime(path)
+    except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, text)
     return digest

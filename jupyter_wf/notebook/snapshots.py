@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +29,10 @@ def snapshot_path(settings: Settings, digest: str) -> Path:
 def keep_snapshot(settings: Settings, notebook: NotebookSource) -> Path:
     """Keep the file of a notebook as it was read, unless it is kept already; return where. Raises `OSError`."""
     path = snapshot_path(settings, notebook.digest)
-    if not path.exists():
+    try:
+        # Whoever tidies up leaves what is needed again.
+        os.utime(path)
+    except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bytes_atomically(path, notebook.data)
     return path

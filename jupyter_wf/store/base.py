@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
     from jupyter_wf.store.automations import AutomationStore, EventTriggerStore, NotificationStore, OutboxStore
-    from jupyter_wf.store.backfills import BackfillStore
+    from jupyter_wf.store.backfills import BackfillStore, RetentionStore
     from jupyter_wf.store.scheduling import AgentStore, DeploymentStore, QueueStore, ServiceStore, SlotStore
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
 
@@ -102,6 +102,10 @@ class Store(Protocol):
     @property
     def backfills(self) -> BackfillStore:
         """The backfills."""
+
+    @property
+    def retention(self) -> RetentionStore:
+        """The deletion of ended runs."""
 
     @property
     def agents(self) -> AgentStore:

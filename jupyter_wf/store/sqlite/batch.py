@@ -16,7 +16,7 @@ from jupyter_wf.core.events import (
     RunPatched,
     StateChanged,
 )
-from jupyter_wf.store.sqlite.batched import LOAD_RUN, BatchedRun, write_created, write_events, write_loaded
+from jupyter_wf.store.sqlite.batched import LOAD_RUN, BatchedRun, last_number, write_created, write_events, write_loaded
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.texts import clean, clean_json, cleaned, quote, state_payload
 
@@ -117,7 +117,7 @@ class _Writing:
     def _create(self, entry: RunCreated) -> None:
         last = self._last_n
         if last is None:
-            last = self._connection.execute("SELECT coalesce(max(n), 0) FROM runs").fetchone()[0]
+            last = last_number(self._connection)
         self._last_n = n = last + 1
         # A state follows; until then it counts as attempt 0, which any state may replace.
         run = self._runs[entry.run_id] = BatchedRun(n, 0, "PENDING", "Pending", None, entry.at)

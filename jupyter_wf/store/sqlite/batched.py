@@ -9,7 +9,7 @@ from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.texts import clean, clean_json, cleaned
 
-__all__ = ["LOAD_RUN", "BatchedRun", "write_created", "write_events", "write_loaded"]
+__all__ = ["LOAD_RUN", "BatchedRun", "last_number", "write_created", "write_events", "write_loaded"]
 
 _TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
 #: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 500 values).
@@ -28,6 +28,9 @@ _UPDATE_RUN = f"UPDATE runs SET {_STATE} WHERE n=?"
 _UPDATE_KEPT = f"UPDATE runs SET {_STATE}, code=?, inputs=?, result_format=?, result=? WHERE n=?"
 _UPDATE_OWNER = "UPDATE runs SET process_id=? WHERE n=?"
 _NOTHING = (None, None, None, None)
+# A number that a deleted run has had is not given again: somebody may still name that run by it.
+_LAST_NUMBER = """
+    SELECT max(coalesce((SELECT max(n) FROM runs), 0), coalesce((SELECT n FROM marks WHERE name = 'runs'), 0))"""
 LOAD_RUN = (
     "SELECT n, attempt, state_type, state_name, state_message, state_at, error, started_at, ended_at FROM runs "
     "WHERE id=?"
@@ -137,6 +140,12 @@ class BatchedRun:
             self.error = clean_json(entry.error)
         elif type_ == "COMPLETED":
             self.error = None
+
+
+def last_number(connection: sqlite.Connection) -> int:
+    """Return the highest number that a run has, or has had."""
+    last: int = connection.execute(_LAST_NUMBER).fetchone()[0]
+    return last
 
 
 def write_created(connection: sqlite.Connection, created: Iterable[tuple[RunCreated, BatchedRun]]) -> None:

@@ -10,6 +10,7 @@ from jupyter_wf.core.codec import iso
 from jupyter_wf.core.deployments import QueuedRun
 from jupyter_wf.core.events import RunCreated, StateChanged
 from jupyter_wf.store.sqlite.batch import Batches
+from jupyter_wf.store.sqlite.batched import last_number
 from jupyter_wf.store.sqlite.deployment_rows import policies_from
 from jupyter_wf.store.sqlite.driver import sqlite
 
@@ -26,10 +27,7 @@ _PUT = (
 
 
 class NewRun(NamedTuple):
-    """A run that is to be made: the first entries of its record, and its row of the queue without its number.
-
-    ``end`` is None for one that waits.
-    """
+    """A run that is to be made: the first entries of its record, and its row of the queue without its number."""
 
     created: RunCreated
     begun: StateChanged
@@ -74,7 +72,7 @@ def put(connection: sqlite.Connection, runs: Sequence[NewRun]) -> None:
     if not runs:
         return
     # `Batches` numbers runs in their order, from the highest number on.
-    (last,) = connection.execute("SELECT coalesce(max(n), 0) FROM runs").fetchone()
+    last = last_number(connection)
     entries = [entry for run in runs for entry in (run.created, run.begun)]
     Batches().apply(connection, entries)
     connection.executemany(_PUT, [(last + 1 + i, *run.row) for i, run in enumerate(runs)])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from jupyter_wf.store.sqlite.agents import Agents, Services
 from jupyter_wf.store.sqlite.backfills import Backfills
 from jupyter_wf.store.sqlite.database import Database
+from jupyter_wf.store.sqlite.deleting import Retention
 from jupyter_wf.store.sqlite.deployments import Deployments
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Owners
@@ -32,5 +33,6 @@ class Scheduling:
         self.slots = SlotTable(database, journal, owners, ring)
         self.queue = Queue(database, journal, owners, ring, runs)
         self.backfills = Backfills(database, journal, owners, ring)
+        self.retention = Retention(database, journal)
         self.agents = Agents(database, journal, owners, ring)
         self.services = Services(database, journal, owners, ring)

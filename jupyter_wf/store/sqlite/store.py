@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jupyter_wf.core.models import Earlier, Event, LogRecord, Run, RunFilter, RunPage, StoredResult
     from jupyter_wf.core.processes import ProcessInfo, Request, RequestKind
     from jupyter_wf.store.automations import AutomationStore, EventTriggerStore, NotificationStore, OutboxStore
-    from jupyter_wf.store.backfills import BackfillStore
+    from jupyter_wf.store.backfills import BackfillStore, RetentionStore
     from jupyter_wf.store.scheduling import AgentStore, DeploymentStore, QueueStore, ServiceStore, SlotStore
     from jupyter_wf.store.shared import ArtifactStore, InputStore, LimitStore, VariableStore
     from jupyter_wf.store.sqlite.alerts import Alerts
@@ -167,6 +167,11 @@ class SqliteStore(Store):
     def backfills(self) -> BackfillStore:
         """The backfills."""
         return self._scheduling.backfills
+
+    @property
+    def retention(self) -> RetentionStore:
+        """The deletion of ended runs."""
+        return self._scheduling.retention
 
     @property
     def agents(self) -> AgentStore:
