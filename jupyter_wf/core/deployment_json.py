@@ -1,4 +1,4 @@
-"""Deployments and their schedules in the JSON forms of `core.scheduling_json`."""
+"""Deployments and their schedules in the JSON forms of `core.scheduling_json`; secrets among parameters are masked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from jupyter_wf.core.codec import iso
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, Policies
+from jupyter_wf.core.parameters import masked
 from jupyter_wf.core.scheduling_json import DeploymentJSON, PoliciesJSON, ScheduleJSON
 from jupyter_wf.core.telling import upcoming, words_of, zone_name
 
@@ -27,7 +28,7 @@ def encode_schedule(schedule: DeploymentSchedule, *, now: float) -> ScheduleJSON
         "spec": dict(schedule.spec),
         "words": words_of(schedule),
         "timezone": zone_name(schedule),
-        "parameters": dict(schedule.parameters),
+        "parameters": masked(schedule.parameters),
         "active": schedule.active,
         "start_at": None if schedule.start_at is None else iso(schedule.start_at),
         "end_at": None if schedule.end_at is None else iso(schedule.end_at),
@@ -49,7 +50,7 @@ def encode_deployment(deployment: Deployment, *, now: float, path: str | None = 
         "kind": deployment.kind,
         "target": deployment.target,
         "path": path,
-        "parameters": dict(deployment.parameters),
+        "parameters": masked(deployment.parameters),
         "pool": deployment.pool,
         "tags": list(deployment.tags),
         "description": deployment.description,

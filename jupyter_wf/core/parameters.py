@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-__all__ = ["MASK", "exact_json", "is_secret", "recordable", "to_json"]
+__all__ = ["MASK", "exact_json", "is_secret", "masked", "recordable", "to_json", "unmasked"]
 
 #: What is shown instead of a secret.
 MASK = "***"
@@ -46,6 +46,28 @@ def recordable(value: Any, depth: int = 0) -> Any:
     if _hides(type(value)):
         return MASK
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def masked(value: Any) -> Any:
+    """Return a JSON value, uncut, with the secrets in its mappings masked."""
+    if isinstance(value, Mapping):
+        return {name: MASK if is_secret(name) and item is not None else masked(item) for name, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list) else value
+
+
+def unmasked(value: Any, before: Any) -> Any:
+    """Return what was given as `masked` showed it, with each secret that is still masked as it is in ``before``."""
+    if isinstance(value, Mapping) and isinstance(before, Mapping):
+        return {
+            name: before[name]
+            if item == MASK and is_secret(name) and name in before
+            else unmasked(item, before.get(name))
+            for name, item in value.items()
+        }
+    if isinstance(value, list) and isinstance(before, list):
+        rest = [None] * (len(value) - len(before))
+        return [unmasked(item, old) for item, old in zip(value, [*before[: len(value)], *rest], strict=True)]
+    return value
 
 
 def _hides(kind: type) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from jupyter_wf.core.codec import RunJSON, iso
+from jupyter_wf.core.codec import ErrorJSON, RunJSON, iso
 from jupyter_wf.core.deployments import Agent, Pool
 
 __all__ = [
     "AgentJSON",
+    "AgentPageJSON",
     "DeploymentDetailJSON",
     "DeploymentJSON",
     "DeploymentPageJSON",
@@ -21,9 +22,12 @@ __all__ = [
     "PauseJSON",
     "PoliciesJSON",
     "PoolJSON",
+    "PoolPageJSON",
     "PreviewJSON",
     "PreviewRequestJSON",
+    "RefusedFormJSON",
     "SaveDeploymentJSON",
+    "SavePoolJSON",
     "SaveScheduleJSON",
     "ScheduleJSON",
     "TriggerRunJSON",
@@ -163,6 +167,12 @@ class FieldErrorJSON(TypedDict):
     message: str
 
 
+class RefusedFormJSON(ErrorJSON):
+    """A refusal (422) of what was sent, by its fields; ``message`` says them all."""
+
+    errors: list[FieldErrorJSON]
+
+
 class PreviewJSON(TypedDict):
     """The answer: the schedule in words and its next times (ISO with the zone's offset), or what is wrong with it."""
 
@@ -199,6 +209,14 @@ class TriggerRunJSON(TypedDict, total=False):
     parameters: dict[str, Any]
 
 
+class SavePoolJSON(TypedDict, total=False):
+    """A work pool as it is given; what is left out has its default."""
+
+    limit: int | None
+    paused: bool
+    description: str
+
+
 class PoolJSON(TypedDict):
     """A work pool."""
 
@@ -208,6 +226,12 @@ class PoolJSON(TypedDict):
     description: str
     waiting: int
     running: int
+
+
+class PoolPageJSON(TypedDict):
+    """All work pools, by name."""
+
+    items: list[PoolJSON]
 
 
 class AgentJSON(TypedDict):
@@ -224,6 +248,12 @@ class AgentJSON(TypedDict):
     status: str
     alive: bool
     running: int
+
+
+class AgentPageJSON(TypedDict):
+    """The agents that are alive, and those that were within the last day."""
+
+    items: list[AgentJSON]
 
 
 def encode_pool(pool: Pool) -> PoolJSON:

@@ -15,6 +15,8 @@ from tornado.web import HTTPError, authenticated, stream_request_body
 
 from jupyter_wf.core.codec import ErrorJSON
 from jupyter_wf.core.errors import JupyterWfError
+from jupyter_wf.core.scheduling_errors import FormRefused
+from jupyter_wf.core.scheduling_json import FieldErrorJSON, RefusedFormJSON
 from jupyter_wf.server.backend import Backend
 from jupyter_wf.server.statuses import http_status
 from jupyter_wf.server.validation import MAX_BODY, Parser, read_json, read_query
@@ -70,6 +72,10 @@ def refusal(status: int, error: BaseException | None) -> tuple[int, ErrorJSON]:
 
     An error of ours says its own name and text, tornado's its reason; any other says nothing of what is inside.
     """
+    if isinstance(error, FormRefused):
+        fields: list[FieldErrorJSON] = [{"field": field, "message": message} for field, message in error.errors]
+        refused: RefusedFormJSON = {"error": type(error).__name__, "message": str(error), "errors": fields}
+        return http_status(error), refused
     if isinstance(error, JupyterWfError):
         return http_status(error), {"error": type(error).__name__, "message": str(error)}
     try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler
 
-from jupyter_wf.server import again, automations, event_triggers, results, runs
+from jupyter_wf.server import again, automations, deployments, event_triggers, pools, results, runs, schedules
 from jupyter_wf.server.base import NotFoundHandler
 from jupyter_wf.server.events import EventsHandler
 from jupyter_wf.server.meta import MetaHandler
+from jupyter_wf.server.notebook_form import NotebookFormHandler
 from jupyter_wf.server.notebooks import NotebookCopyHandler, NotebookHandler
 from jupyter_wf.server.tree import TreeHandler
 
@@ -37,6 +38,18 @@ def routes() -> list[tuple[str, type[RequestHandler]]]:
         (rf"{_RUN}/notebook/copy", NotebookCopyHandler),
         (rf"{_API}/events", EventsHandler),
         (rf"{_API}/meta", MetaHandler),
+        (rf"{_API}/deployments", deployments.DeploymentsHandler),
+        (rf"{_API}/deployments/([^/]+)", deployments.DeploymentHandler),
+        (rf"{_API}/deployments/([^/]+)/pause", deployments.PauseHandler),
+        (rf"{_API}/deployments/([^/]+)/unpause", deployments.UnpauseHandler),
+        (rf"{_API}/deployments/([^/]+)/runs", deployments.DeploymentRunsHandler),
+        (rf"{_API}/deployments/([^/]+)/schedules", schedules.SchedulesHandler),
+        (rf"{_API}/schedules/preview", schedules.PreviewHandler),
+        (rf"{_API}/schedules/([^/]+)", schedules.ScheduleHandler),
+        (rf"{_API}/notebooks/form", NotebookFormHandler),
+        (rf"{_API}/pools", pools.PoolsHandler),
+        (rf"{_API}/pools/([^/]+)", pools.PoolHandler),
+        (rf"{_API}/agents", pools.AgentsHandler),
         (rf"{_API}/automations", automations.AutomationsHandler),
         (rf"{_API}/automations/([^/]+)", automations.AutomationHandler),
         (rf"{_API}/automations/([^/]+)/deliveries", automations.AutomationDeliveriesHandler),

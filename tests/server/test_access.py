@@ -122,15 +122,18 @@ def test_an_authorizer_that_denies_writing(server: Server, run_id: str) -> None:
     seen = set()
     with authorizer(server, actions=("read",)) as asked:
         for address, handler in addresses(server, run_id):
-            if has(handler, "POST"):
+            if has(handler, "POST") and "POST" not in getattr(handler, "open_methods", ()):
                 answer = server.fetch("POST", "", target=address, body={})
                 assert (answer.status, answer.json["error"]) == (403, "Forbidden"), address
                 seen.add(address)
             if has(handler, "GET") and not address.endswith(("/notebook", "/events", "/result", "/environment")):
-                assert server.fetch("GET", "", target=address).status == 200, address
+                answer = server.fetch("GET", "", target=address)
+                # A run's id is that of no deployment, and a form needs a path: whoever may read is told so.
+                told = answer.status == 200 or answer.json["error"].endswith(("NotFound", "InvalidRequest"))
+                assert told, (address, answer.body)
         with server.listen() as listener:
             listener.next()
-    assert len(seen) == 7
+    assert len(seen) >= 15
     assert set(asked) == {("read", "jupyter_wf"), ("write", "jupyter_wf")}
 
 

@@ -57,7 +57,7 @@ class BadJSON(TypedDict):
 def test_all_kinds_of_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "OddJSON", OddJSON, raising=False)
     monkeypatch.setattr(codec, "__all__", ["OddJSON"])
-    monkeypatch.setattr(scheduling_json, "__all__", [])
+    monkeypatch.setattr(typescript, "_SOURCES", (codec,))
     assert typescript.generate().partition("\n\n")[2] == (
         "/** All kinds of types. */\n"
         "export interface OddJSON {\n"

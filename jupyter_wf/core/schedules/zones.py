@@ -6,13 +6,24 @@ Everything here works on zones of `zoneinfo` and on naive datetimes as the clock
 from __future__ import annotations
 
 import difflib
+import os
 from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from jupyter_wf.core.scheduling_errors import ScheduleError
 
-__all__ = ["at_wall", "fixed_instant", "instants", "read_time", "second_pass", "wall", "zone_of"]
+__all__ = [
+    "at_wall",
+    "fixed_instant",
+    "instants",
+    "local_zone_name",
+    "read_time",
+    "second_pass",
+    "wall",
+    "zone_names",
+    "zone_of",
+]
 
 #: Files of a zone database that are not zones of places, or count leap seconds.
 _REFUSED = ("posix/", "right/", "posixrules", "localtime", "Factory")
@@ -40,12 +51,26 @@ def _zone(name: str | None) -> ZoneInfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass
-    known = {each.casefold(): each for each in available_timezones() if not each.startswith(_REFUSED)}
+    known = {each.casefold(): each for each in zone_names()}
     words = name[:100].strip().replace(" ", "_").casefold()
     cities = {each.rpartition("/")[2].casefold(): each for each in sorted(known.values())}
     near = difflib.get_close_matches(words, [*known, *cities], n=1, cutoff=0.6)
     hint = f"did you mean {(known | cities)[near[0]]!r}?" if near else "use a name such as 'Europe/Oslo' or 'UTC'"
     raise ScheduleError("timezone", name, f"there is no such time zone; {hint}")
+
+
+@lru_cache(maxsize=1)
+def zone_names() -> tuple[str, ...]:
+    """Return the names of all zones, sorted."""
+    return tuple(sorted(each for each in available_timezones() if not each.startswith(_REFUSED)))
+
+
+def local_zone_name() -> str:
+    """Return the name of this machine's zone, UTC where it does not say one."""
+    found = os.environ.get("TZ", "").lstrip(":")
+    if not found:
+        found = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
+    return found if found in zone_names() else "UTC"
 
 
 def wall(instant: float, zone: ZoneInfo) -> datetime:
