@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, SERVICES_VARIABLE
 
+# No server of a test starts a scheduler or an agent, unless the test asks for it; fixtures of modules come before
+# those of tests.
+os.environ[SERVICES_VARIABLE] = "0"
+
 
 @pytest.fixture(autouse=True)
 def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -17,7 +22,6 @@ def wf_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     home = tmp_path / "wf-home"
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    # No server of a test starts a scheduler or an agent, unless the test asks for it.
     monkeypatch.setenv(SERVICES_VARIABLE, "0")
     for variable in (PARENT_VARIABLE, "JUPYTER_WF_ROOT_RUN"):
         monkeypatch.delenv(variable, raising=False)

@@ -75,6 +75,7 @@ class Agent:
         self._kill_at: float | None = None
         self._renew_at = self._look_at = 0.0
         self._status = "online"
+        self._complaint = ""
         self._host_seen = time.monotonic()
 
     # -- from outside ----------------------------------------------------------------------------------------------
@@ -134,9 +135,19 @@ class Agent:
                 return True
             self._claim()
         except StoreError as error:
-            self._log.warning("the state file can't be used: %s", error)
-            self._renew_at = min(self._renew_at, time.monotonic() + _AGAIN)
+            return self._is_hopeless(error)
         return False
+
+    def _is_hopeless(self, error: StoreError) -> bool:
+        """Return whether there is no use in waiting until the state file can be used again."""
+        if not self._settings.home.exists():
+            self._log.error("the state folder %s is gone: the agent ends", self._settings.home)
+            return True
+        if str(error) != self._complaint:
+            self._log.warning("the state file can't be used: %s", error)
+        self._complaint = str(error)
+        self._renew_at = time.monotonic() + _AGAIN
+        return self._stopping and not self._held
 
     def _pause(self) -> float:
         """Return how long (seconds) nothing is to be done, unless a bell rings or a runner ends."""

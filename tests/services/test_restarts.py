@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,13 @@ def _server(yard: Yard) -> Iterator[_Server]:
 
 def _begun(yard: Yard, run_id: str, name: str = "begun") -> None:
     until(lambda: (yard.folder / name).exists(), f"the beginning of {yard.run(run_id)}")
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return "jupyter_wf.services.agent_main" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def test_a_run_goes_on_when_the_server_is_killed_and_is_cancelled_after_its_restart(yard: Yard) -> None:
@@ -142,7 +150,7 @@ def test_several_hosts_have_one_local_agent(yard: Yard) -> None:
         agent = find_agent(yard.store)
 
         def local_agents() -> list[int]:
-            return [each.pid for each in yard.alive() if "jupyter_wf.services.agent_main" in each.cmdline()]
+            return [each.pid for each in yard.alive() if _is_agent(each)]
 
         # Who came too late has gone again.
         until(lambda: local_agents() == [agent])
@@ -166,6 +174,15 @@ def test_a_local_agent_ends_when_no_host_needs_it_any_more(yard: Yard) -> None:
         assert agent.wait() == 0
     assert yard.run(run_id).state.name == "Completed"
     assert find_agent(yard.store) is None
+
+
+def test_an_agent_ends_when_its_state_folder_is_gone(yard: Yard) -> None:
+    with agent_process(yard.home) as agent:
+        until(lambda: any(each.alive for each in yard.store.agents.list(time.time())))
+        yard.store.close()
+        shutil.rmtree(yard.home)
+        agent.signal(signal.SIGTERM)
+        assert agent.wait() == 0
 
 
 def test_an_agent_that_is_there_is_found_and_one_that_is_not_is_started(
