@@ -33,7 +33,8 @@ def broken(sources: Path) -> list[str]:
                 wrong.append(f"{here} imports {there}")
         if _unit(here) != "api" and _NETWORK.search(text):
             wrong.append(f"{here} talks to the network")
-        if len(text.splitlines()) > MAX_FILE:
+        # What is generated nobody reads from its beginning to its end.
+        if len(text.splitlines()) > MAX_FILE and not text.startswith("// Generated"):
             wrong.append(f"{here} has more than {MAX_FILE} lines")
     return wrong
 

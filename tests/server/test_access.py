@@ -137,6 +137,31 @@ def test_an_authorizer_that_denies_writing(server: Server, run_id: str) -> None:
     assert set(asked) == {("read", "jupyter_wf"), ("write", "jupyter_wf")}
 
 
+def test_an_authorizer_that_denies_writing_by_other_methods(server: Server, run_id: str) -> None:
+    asked = set()
+    with authorizer(server, actions=("read",)):
+        for address, handler in addresses(server, run_id):
+            for method in ("PUT", "PATCH", "DELETE"):
+                if has(handler, method):
+                    body = None if method == "DELETE" else {}
+                    assert server.fetch(method, "", target=address, body=body).status == 403, (method, address)
+                    asked.add(method)
+    assert asked >= {"PATCH", "DELETE"}
+
+
+def test_one_address_asks_for_a_secret_instead_of_a_token(server: Server, run_id: str) -> None:
+    """The one deliberate exception: webhooks. What its secret opens, and what not, stands in test_automations."""
+    found = {
+        (address.replace(run_id, "SECRET"), method)
+        for address, handler in addresses(server, run_id)
+        for method in getattr(handler, "open_methods", ())
+        if method != "OPTIONS"
+    }
+    assert found == {("/base/jupyter_wf/api/triggers/SECRET", "POST")}
+    answer = server.fetch("POST", "", target=f"/base/jupyter_wf/api/triggers/{run_id}", token=None, body=b"")
+    assert (answer.status, answer.json["error"]) == (403, "Forbidden")
+
+
 def test_an_authorizer_that_denies_reading(server: Server, run_id: str) -> None:
     with authorizer(server, actions=("write",)):
         for address, handler in addresses(server, run_id):
