@@ -138,7 +138,9 @@ class Session:
             self.shell.display_pub.publish({"text/plain": rest})
         if self._rerunner is not None:
             self._rerunner.cell_ended()
-        self._deafness.end()
+        if not isinstance(self._screen, KernelScreen):
+            # A kernel has yet to send its answer, and then takes care of interrupts by itself.
+            self._deafness.end()
 
     def _keep_failure(self, error: object) -> None:
         """Store what the variables were where a plain cell has failed that a runner made a run of."""
