@@ -248,13 +248,10 @@ def _following(store: Store, occasions: Sequence[Occasion]) -> list[Delivery]:
         for delivery in _of_automation(automation, occasion)
     ]
     triggers = [each for each in store.triggers.list(kind="deployment") if each.enabled]
-    if triggers:
-        paused = {each.id for each in store.deployments.list() if each.paused}
-        found += _of_triggers([each for each in triggers if each.deployment_id not in paused], occasions)
-    return found
+    return found + _of_triggers(store, triggers, occasions)
 
 
-def _of_triggers(triggers: Iterable[EventTrigger], occasions: Sequence[Occasion]) -> list[Delivery]:
+def _of_triggers(store: Store, triggers: Iterable[EventTrigger], occasions: Sequence[Occasion]) -> list[Delivery]:
     found = []
     for trigger in triggers:
         words = {word.lower() for word in trigger.spec["on"]}
@@ -262,9 +259,17 @@ def _of_triggers(triggers: Iterable[EventTrigger], occasions: Sequence[Occasion]
             states = {(occasion.state_type or "").lower(), (occasion.state_name or "").lower()}
             names = (occasion.deployment, occasion.deployment_id)
             new = occasion.event == "state" and occasion.at >= trigger.created_at
-            if new and trigger.spec["deployment"] in names and words & states:
+            if new and trigger.spec["deployment"] in names and words & states and not _rests(store, trigger):
                 found.append(_of_trigger(trigger, occasion))
     return found
+
+
+def _rests(store: Store, trigger: EventTrigger) -> bool:
+    """Return whether the trigger's deployment is paused, or gone."""
+    try:
+        return store.deployments.get(trigger.deployment_id).paused
+    except DeploymentNotFound:
+        return True
 
 
 def _of_automation(automation: Automation, occasion: Occasion) -> list[Delivery]:

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from jupyter_wf.core.scheduling_errors import DeliveryFailed, TargetRefused
 
-__all__ = ["ALLOWED_VARIABLE", "LARGEST_ANSWER", "TIMEOUT", "Allowed", "Answer", "is_inside", "post"]
+__all__ = ["ALLOWED_VARIABLE", "LARGEST_ANSWER", "TIMEOUT", "Allowed", "Answer", "Resolver", "is_inside", "post"]
 
 #: Names the targets that may be inside, separated by commas: addresses, networks, hosts, or ``host:port``.
 ALLOWED_VARIABLE = "JUPYTER_WF_ALLOWED_TARGETS"
