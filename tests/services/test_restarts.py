@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -74,6 +74,14 @@ def _begun(yard: Yard, run_id: str, name: str = "begun") -> None:
     until(lambda: (yard.folder / name).exists(), f"the beginning of {yard.run(run_id)}")
 
 
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        # A kernel goes with its runner.
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
+
+
 def _is_agent(process: psutil.Process) -> bool:
     try:
         return "jupyter_wf.services.agent_main" in process.cmdline()
@@ -109,9 +117,7 @@ def test_when_all_is_killed_runs_are_crashed_or_resumed(yard: Yard) -> None:
         waits = yard.submit("tell", {"word": "later"}, policies=policies, due_at=time.time() + 3600)
         yard.noted("waiting", "begun never")
         killed = yard.alive()
-        for process in killed:
-            process.kill()
-        psutil.wait_procs(killed, timeout=10)
+        _kill(killed)
         until(lambda: not yard.alive())
     yard.touch("go")
     with _server(yard):
@@ -134,9 +140,7 @@ def test_what_dead_runners_have_left_running_is_ended_after_the_restart(yard: Ya
         until(lambda: yard.notes())
         left = [int((yard.folder / "pid").read_text()), int(yard.notes()[0])]
         killed = [process for process in yard.alive() if process.pid not in left]
-        for process in killed:
-            process.kill()
-        psutil.wait_procs(killed, timeout=10)
+        _kill(killed)
         assert all(map(is_running, left))
     with _server(yard):
         assert [yard.ended(each).state.name for each in (notebook, flow)] == ["Crashed", "Crashed"]
