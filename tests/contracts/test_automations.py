@@ -351,6 +351,17 @@ def test_a_trigger_fires_once_with_what_it_has_seen(store: Store, opened: Callab
     assert store.outbox.list() == []
 
 
+def test_a_deployment_takes_its_triggers_along(store: Store) -> None:
+    gone, stays = deployment(store, "gone"), deployment(store, "stays")
+    made = [
+        store.triggers.add(EventTrigger(deployment_id=each.id, kind="no-success", spec={"after": 9}), NOW)
+        for each in (gone, stays)
+    ]
+    store.outbox.put([delivery(each.id, trigger_id=each.id) for each in made], NOW)
+    store.deployments.delete(gone.id)
+    assert store.triggers.list() == made[1:] and [each.key for each in store.outbox.list()] == [made[1].id]
+
+
 def test_it_is_all_there_after_a_restart(store: Store, opened: Callable[[], Store]) -> None:
     saved = store.automations.save(ALERT, NOW)
     trigger = store.triggers.add(EventTrigger(deployment_id="d", kind="file", spec={"path": "/x"}), NOW)

@@ -32,6 +32,7 @@ from jupyter_wf.store.sqlite.deployment_rows import (
     places_of,
 )
 from jupyter_wf.store.sqlite.driver import sqlite
+from jupyter_wf.store.sqlite.event_triggers import forget_triggers
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Owners
 
@@ -136,6 +137,7 @@ class Deployments(DeploymentStore):
                 if run is not None and not run.is_closed:
                     cancel_now(connection, self._owners, run, now, "its deployment was deleted")
             _forget_schedules(connection, {each.id for each in deployment.schedules})
+            forget_triggers(connection, deployment_id)
             connection.execute("DELETE FROM deployments WHERE id = ?", (deployment_id,))
             _tell(connection, deployment, "deleted", now)
             return len(waiting)

@@ -24,7 +24,7 @@ from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.outbox import insert_delivery
 from jupyter_wf.store.sqlite.texts import clean
 
-__all__ = ["EventTriggers"]
+__all__ = ["EventTriggers", "forget_triggers"]
 
 _COLUMNS = "id, deployment_id, kind, spec, enabled, created_at, fired_at, error"
 _FIND = f"SELECT {_COLUMNS} FROM triggers"
@@ -163,6 +163,13 @@ class EventTriggers(EventTriggerStore):
             return True
 
         return self._journal.run(work, tells=False)
+
+
+def forget_triggers(connection: sqlite.Connection, deployment_id: str) -> None:
+    """Forget a deployment's triggers, and what of them was not begun."""
+    of_it = "SELECT id FROM triggers WHERE deployment_id = ?"
+    connection.execute(f"DELETE FROM outbox WHERE state = 'waiting' AND trigger_id IN ({of_it})", (deployment_id,))
+    connection.execute("DELETE FROM triggers WHERE deployment_id = ?", (deployment_id,))
 
 
 def _hash(secret: str) -> str:
