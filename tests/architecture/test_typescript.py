@@ -15,6 +15,8 @@ SOURCES = ROOT / "labextension/src"
 LAYERS = {"api": 0, "model": 1, "draw": 2, "components": 3, "pages": 4, "widget": 5, "plugins": 5, "index": 6}
 #: These may be imported by everybody: they name things, or are pictures and style sheets.
 LEAVES = ("tokens", "icons", "style")
+#: Written by programs, for programs.
+GENERATED = ("api/schema.ts",)
 _IMPORT = re.compile(
     r"""(?:^|\n)\s*(?:import|export)\b[^;'"]*?from\s*['"](\.[^'"]+)['"]|import\(\s*['"](\.[^'"]+)['"]"""
 )
