@@ -14,6 +14,7 @@ from jupyter_wf.core.deployments import Agent, Pool
 __all__ = [
     "AgentJSON",
     "AgentPageJSON",
+    "CheckedFormJSON",
     "DeploymentDetailJSON",
     "DeploymentJSON",
     "DeploymentPageJSON",
@@ -169,6 +170,12 @@ class FieldErrorJSON(TypedDict):
 
 class RefusedFormJSON(ErrorJSON):
     """A refusal (422) of what was sent, by its fields; ``message`` says them all."""
+
+    errors: list[FieldErrorJSON]
+
+
+class CheckedFormJSON(TypedDict):
+    """What is wrong with a form that was only to be checked; nothing where the list is empty."""
 
     errors: list[FieldErrorJSON]
 

@@ -30,6 +30,7 @@ __all__ = [
     "PauseHandler",
     "UnpauseHandler",
     "changed_deployment",
+    "new_deployment",
     "shown",
 ]
 
@@ -89,10 +90,7 @@ class DeploymentsHandler(ApiHandler):
 
         def work(store: Store) -> DeploymentJSON:
             now = time.time()
-            given = _revealed(body, None)
-            what = _target(backend, body.get("path"))
-            del given["path"]
-            built = _built(backend, what, given, now=now)
+            built = new_deployment(backend, body, now)
             return shown(backend, save_deployment(store, built, paused=None, now=now, replace_it=False))
 
         made = await self.read(work)
@@ -208,15 +206,28 @@ def _trigger(backend: Backend, store: Store, deployment: Deployment, given: Mapp
     return trigger(store, backend.settings, deployment, parameters, now=time.time(), priority=priority)
 
 
-def changed_deployment(backend: Backend, base: Deployment, body: Mapping[str, Any], now: float) -> Deployment:
+def new_deployment(backend: Backend, body: Mapping[str, Any], now: float, *, keep: bool = True) -> Deployment:
+    """Return the deployment that a body asks for, as it is to be stored. Raises `FormRefused`, `TargetError`.
+
+    Without ``keep`` it is only judged: no snapshot is kept of a notebook that is to be pinned.
+    """
+    given = _revealed(body, None)
+    what = _target(backend, given.pop("path", None))
+    return _built(backend, what, given, now=now, keep=keep)
+
+
+def changed_deployment(
+    backend: Backend, base: Deployment, body: Mapping[str, Any], now: float, *, keep: bool = True
+) -> Deployment:
     """Return a deployment as it is to be stored with what a body changes. Raises `FormRefused`, `TargetError`.
 
-    A notebook that is pinned stays pinned as it was, unless the body has its ``path``: that deploys it anew.
+    A notebook that is pinned stays pinned as it was, unless the body has its ``path``: that deploys it anew. ``keep``
+    is as in `new_deployment`.
     """
     given = _revealed(body, base)
     path = given.pop("path", None)
     what = _target(backend, path) if "path" in body else _as_it_is(backend, base)
-    return _built(backend, what, given, now=now, base=base, repin="path" in body)
+    return _built(backend, what, given, now=now, base=base, repin="path" in body, keep=keep)
 
 
 def _built(
@@ -227,6 +238,7 @@ def _built(
     now: float,
     base: Deployment | None = None,
     repin: bool = True,
+    keep: bool = True,
 ) -> Deployment:
     """Return the deployment that was given. Raises `FormRefused` with all that is wrong, schedules by their number."""
     known: list[tuple[str, str]] = []
@@ -241,7 +253,7 @@ def _built(
     rest = {name: value for name, value in given.items() if name not in wrong}
     return all_or_refuse(
         rest,
-        lambda left: build_deployment(backend.settings, what, left, now=now, base=base, repin=repin),
+        lambda left: build_deployment(backend.settings, what, left, now=now, base=base, repin=repin, keep=keep),
         known=known,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler
 
-from jupyter_wf.server import again, automations, deployments, event_triggers, pools, results, runs, schedules
+from jupyter_wf.server import again, automations, checks, deployments, event_triggers, pools, results, runs, schedules
 from jupyter_wf.server.base import NotFoundHandler
 from jupyter_wf.server.events import EventsHandler
 from jupyter_wf.server.meta import MetaHandler
@@ -44,6 +44,7 @@ def routes() -> list[tuple[str, type[RequestHandler]]]:
         (rf"{_API}/deployments/([^/]+)/unpause", deployments.UnpauseHandler),
         (rf"{_API}/deployments/([^/]+)/runs", deployments.DeploymentRunsHandler),
         (rf"{_API}/deployments/([^/]+)/schedules", schedules.SchedulesHandler),
+        (rf"{_API}/schedules/check", checks.CheckHandler),
         (rf"{_API}/schedules/preview", schedules.PreviewHandler),
         (rf"{_API}/schedules/([^/]+)", schedules.ScheduleHandler),
         (rf"{_API}/notebooks/form", NotebookFormHandler),

@@ -380,6 +380,32 @@ def test_a_preview_is_asked_for_in_its_form(server: Server, body: Any) -> None:
     fields(send(server, "POST", "schedules/preview", body, 422))
 
 
+def test_a_form_is_checked_while_it_is_typed_and_nothing_is_stored(server: Server, notebook: str) -> None:
+    form = {"path": notebook, "policies": {"snapshot": "pinned"}, "schedules": [{"spec": MORNING}]}
+    assert send(server, "POST", "schedules/check", {"name": "nightly", **form}, 200) == {"errors": []}
+    assert server.get("deployments")["items"] == []
+    wrong = {"name": "a/b", "parameters": {"n": "x"}, "policies": {"output": "../x.ipynb"}, "colour": 1}
+    told = send(server, "POST", "schedules/check", {**form, **wrong}, 200)
+    assert {each["field"] for each in told["errors"]} == {"colour"}
+    del wrong["colour"]
+    told = send(server, "POST", "schedules/check", {**form, **wrong}, 200)
+    assert {each["field"] for each in told["errors"]} == {"name", "parameters.n", "policies.output"}
+
+
+def test_changes_are_checked_and_nothing_is_changed(server: Server, notebook: str) -> None:
+    made = make(server, notebook, parameters={"api_token": "kept"})
+    query = {"deployment": made["id"]}
+    for changes, where in (
+        ({"parameters": {"api_token": "***"}}, set()),
+        ({"policies": {"retries": -1}}, {"policies.retries"}),
+    ):
+        answer = server.fetch("POST", "schedules/check", query=query, body=changes)
+        assert answer.status == 200
+        assert {each["field"] for each in answer.json["errors"]} == where
+    assert server.get(f"deployments/{made['id']}")["deployment"] == made
+    assert server.fetch("POST", "schedules/check", query={"deployment": "gone"}, body={}).status == 404
+
+
 def test_the_form_of_a_notebook(server: Server, notebook: str) -> None:
     make(server, notebook)
     form = server.fetch("GET", "notebooks/form", query={"path": notebook}).json

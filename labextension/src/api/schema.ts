@@ -52,6 +52,11 @@ export interface AutomationTestJSON {
   actions: TestedActionJSON[];
 }
 
+/** What is wrong with a form that was only to be checked; nothing where the list is empty. */
+export interface CheckedFormJSON {
+  errors: FieldErrorJSON[];
+}
+
 /** The body of ``POST runs/{id}/notebook/copy``: the executed notebook, or the snapshot of what was run. */
 export interface CopyNotebookJSON {
   what?: 'executed' | 'snapshot';
