@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +29,7 @@ from jupyter_wf.store.sqlite import open_store
 if TYPE_CHECKING:
     from jupyter_wf.notebook.failures import FrameJSON
 
-__all__ = ["cancel", "reading_store", "runs", "show"]
+__all__ = ["cancel", "checked_states", "reading_store", "runs", "show"]
 
 _NAMES = (
     *StateType,
@@ -50,7 +52,8 @@ def _split(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
-def _states(values: tuple[str, ...]) -> tuple[str, ...]:
+def checked_states(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the types and names of states that were asked for, one by one. Raises `InvalidRequest`."""
     states = _split(values)
     for state in states:
         if state.upper() not in _NAMES:
@@ -58,26 +61,49 @@ def _states(values: tuple[str, ...]) -> tuple[str, ...]:
     return states
 
 
-@click.command(short_help="List runs, newest first.")
+class _Runs(click.Group):
+    """Loads what deletes runs when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["delete"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "delete":
+            return None
+        command: click.Command = import_module("jupyter_wf.cli.delete").delete
+        return command
+
+
+@click.group(cls=_Runs, short_help="List runs, newest first, or delete some.", invoke_without_command=True)
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only these states (failed,crashed; or twice).")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(["flow", "task", "cell"]), help="Only these kinds.")
 @click.option("--flow", metavar="NAME", help="Only runs of this flow.")
+@click.option("--deployment", metavar="NAME", help="Only runs of this deployment.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.option("--cursor", metavar="TEXT", help='Go on behind a page: its "next" in the JSON.')
 @click.option("--all", "everything", is_flag=True, help="Also the tasks and cells inside other runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print what GET /jupyter_wf/api/runs answers.")
+@click.pass_context
 def runs(
+    ctx: click.Context,
     states: tuple[str, ...],
     kinds: tuple[str, ...],
     flow: str | None,
+    deployment: str | None,
     limit: int,
     cursor: str | None,
     everything: bool,
     as_json: bool,
 ) -> int:
     """List runs, newest first: those that stand alone, or with --all or --kind also those inside others."""
-    where = RunFilter(kinds=tuple(kinds), states=_states(states), flow=flow, roots_only=not everything and not kinds)
+    if ctx.invoked_subcommand is not None:
+        return 0
+    where = RunFilter(
+        kinds=tuple(kinds), states=checked_states(states), flow=flow, roots_only=not everything and not kinds
+    )
     with reading_store() as store:
+        if deployment is not None:
+            where = replace(where, deployment=store.deployments.find(deployment).id)
         page = store.list_runs(where, limit=limit, cursor=cursor)
     if as_json:
         click.echo(json.dumps(encode_page(page)))

@@ -61,7 +61,7 @@ class BackfillNotFound(JupyterWfError, LookupError):
 
     def __init__(self, backfill: str) -> None:
         self.backfill = backfill
-        super().__init__(f"there is no backfill {backfill!r}; 'jupyter wf backfill list' lists them")
+        super().__init__(f"there is no backfill {backfill!r}; 'jupyter wf backfills' lists them")
 
 
 class ScheduleError(JupyterWfError, ValueError):

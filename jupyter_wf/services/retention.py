@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from jupyter_wf.core.settings import Settings
 from jupyter_wf.store.backfills import Deleted, Keep
 from jupyter_wf.store.base import Store
 
-__all__ = ["Swept", "apply", "apply_all", "delete_runs", "sweep"]
+__all__ = ["Housekeeping", "Swept", "apply", "apply_all", "delete_runs", "sweep"]
 
 _log = logging.getLogger(__name__)
 #: Runs that are looked for at a time.
@@ -41,10 +42,48 @@ class Swept(NamedTuple):
     size: int
 
 
-def apply(store: Store, settings: Settings, deployment_id: str | None = None, *, now: float | None = None) -> int:
+class Housekeeping:
+    """Applies every rule once in ``every`` seconds, a little with each call, so that nobody waits long for its end."""
+
+    def __init__(
+        self, store: Store, settings: Settings, *, every: float = 3600.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._every = every
+        self._clock = clock
+        self._last: float | None = None
+        #: The rules that are still to be applied in this round: of a deployment, and (None) the general one.
+        self._left: deque[str | None] = deque()
+
+    def __call__(self) -> int:
+        """Do the next bit, if it is time; return how many runs were deleted. Raises `StoreError`."""
+        now = self._clock()
+        if not self._left:
+            if self._last is not None and 0 <= now - self._last < self._every:
+                return 0
+            self._last = now
+            self._left.extend((None, *_with_rules(self._store)))
+        deleted = apply(self._store, self._settings, self._left[0], now=now, most=_BATCH)
+        if deleted < _BATCH:
+            self._left.popleft()
+        if not self._left:
+            sweep(self._store, self._settings, now=now)
+        return deleted
+
+
+def apply(
+    store: Store,
+    settings: Settings,
+    deployment_id: str | None = None,
+    *,
+    now: float | None = None,
+    most: int | None = None,
+) -> int:
     """Delete what a deployment's rules do not keep (None: what the general rule does not keep); return how many runs.
 
-    A deployment without rules of its own falls under the general one. Raises `StoreError`.
+    A deployment without rules of its own falls under the general one. At most ``most`` runs go, the oldest first. Slots
+    stay decided: none is run again. Raises `StoreError`.
     """
     at = time.time() if now is None else now
     if deployment_id is None:
@@ -58,11 +97,13 @@ def apply(store: Store, settings: Settings, deployment_id: str | None = None, *,
     if keep == Keep():
         return 0
     deleted = 0
-    while found := store.retention.outdated(keep, at, deployment_id=deployment_id, limit=_BATCH):
+    while most is None or deleted < most:
+        limit = _BATCH if most is None else min(_BATCH, most - deleted)
+        found = store.retention.outdated(keep, at, deployment_id=deployment_id, limit=limit)
         done = delete_runs(store, settings, found, now=at)
         deleted += len(done.roots)
         if not done.roots:
-            # What can't go now (something below it is open) would be found again and again.
+            # Also where what is found can't go now: something below it is open.
             break
     return deleted
 
@@ -70,10 +111,18 @@ def apply(store: Store, settings: Settings, deployment_id: str | None = None, *,
 def apply_all(store: Store, settings: Settings, *, now: float | None = None) -> int:
     """Apply every rule, and remove files that nothing refers to any more; return how many runs went."""
     deleted = apply(store, settings, now=now)
-    for deployment in store.deployments.list():
-        deleted += apply(store, settings, deployment.id, now=now)
+    for deployment_id in _with_rules(store):
+        deleted += apply(store, settings, deployment_id, now=now)
     sweep(store, settings, now=now)
     return deleted
+
+
+def _with_rules(store: Store) -> list[str]:
+    return [
+        each.id
+        for each in store.deployments.list()
+        if each.policies.keep_last is not None or each.policies.keep_days is not None
+    ]
 
 
 def delete_runs(store: Store, settings: Settings, run_ids: Iterable[str], *, now: float | None = None) -> Deleted:
