@@ -115,7 +115,7 @@ describe('running a notebook', () => {
     activate();
     await world.app.commands.execute(Commands.runNotebook);
     expect(world.saved).toEqual(['quick']);
-    expect(server.asked[0]).toBe('start folder/quick.ipynb');
+    expect(server.asked).toContain('start folder/quick.ipynb');
     expect(notes()).toEqual([['Open run', 'Started quick']]);
     Notification.manager.notifications[0].options.actions![0].callback(new MouseEvent('click'));
     await settle();
@@ -256,6 +256,42 @@ describe('what is done with a deployment', () => {
   it('leaves one alone that is not there', async () => {
     await world.app.commands.execute(Commands.runDeployment, { id: 'gone' });
     expect(server.asked.filter(each => each.startsWith('run '))).toEqual([]);
+  });
+});
+
+describe('what the server has to tell', () => {
+  const alert = (payload: Record<string, unknown>, kind = 'notification') => ({
+    seq: 11,
+    at: '2026-01-31T12:00:00.000000Z',
+    run_id: '',
+    kind,
+    payload
+  });
+
+  it('is shown while nobody looks at the panel, as plain text, with a way to its run', async () => {
+    activate();
+    await settle();
+    const late = {
+      title: 'etl is late',
+      message: '\u001b[31m10 min',
+      level: 'warning',
+      run_id: 'r'
+    };
+    const paused = { title: '<b>paused', message: '', level: 'odd', run_id: null };
+    server.socket.message.emit(aMessage(11, [], [alert(late), alert(paused), alert(late, 'log')]));
+    expect(notes()).toEqual(
+      expect.arrayContaining([
+        ['Open run', 'etl is late: 10 min'],
+        [undefined, '<b>paused']
+      ])
+    );
+    expect(notes()).toHaveLength(2);
+    const types = Notification.manager.notifications.map(note => note.type);
+    expect(types.sort()).toEqual(['info', 'warning']);
+    const [note] = Notification.manager.notifications.filter(each => each.type === 'warning');
+    note.options.actions![0].callback(new MouseEvent('click'));
+    await settle();
+    expect(world.opened).toEqual(['r']);
   });
 });
 
