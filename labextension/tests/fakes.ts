@@ -5,6 +5,7 @@ import type { DeploymentClient } from '../src/api/deployments';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../src/api/events';
 import type {
   DeploymentDetailJSON,
+  FieldErrorJSON,
   LogJSON,
   NotebookFormJSON,
   PreviewJSON,
@@ -104,6 +105,8 @@ export class FakeServer {
   form: NotebookFormJSON = aForm();
   preview: (asked: PreviewRequestJSON) => PreviewJSON = () => aPreview();
   bodies: SaveDeploymentJSON[] = [];
+  /** What is wrong with what is typed. */
+  wrong: FieldErrorJSON[] = [];
 
   get socket(): FakeSocket {
     return this.sockets[this.sockets.length - 1];
@@ -169,7 +172,7 @@ export class FakeServer {
         return this.answer(`change ${id}`, {});
       },
       check: (id: string | null, body: SaveDeploymentJSON) =>
-        this.answer(`check ${id ?? body.name}`, {}),
+        this.answer(`check ${id ?? body.name}`, { errors: this.wrong }),
       remove: (id: string) => {
         this.scheduled = this.scheduled.filter(each => each.deployment.id !== id);
         return this.answer(`remove ${id}`, undefined);

@@ -147,15 +147,13 @@ describe('while it is typed', () => {
 
   it('the server judges the whole of it, and what it refuses stands at its field', async () => {
     await open();
-    server.refusal = new ApiError(422, 'FormRefused', 'no', [
-      { field: 'policies.output', message: 'Must end in .ipynb' }
-    ]);
+    server.wrong = [{ field: 'policies.output', message: 'Must end in .ipynb' }];
     type('Save the executed notebook as', 'report.txt');
     await later(500);
     expect(server.asked.filter(each => each.startsWith('check'))).toEqual(['check quick']);
     expect(screen.getByRole('alert').textContent).toBe('Must end in .ipynb');
     expect(session.view.ready).toBe(false);
-    server.refusal = null;
+    server.wrong = [];
     type('Save the executed notebook as', 'report.ipynb');
     expect(session.view.ready).toBe(true);
     await later(500);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
+from jupyter_wf.core.settings import HOME_VARIABLE, SERVICES_VARIABLE
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,14 +61,14 @@ class Lab:
 
 
 class LabProcess:
-    """Starts a `Lab` below ``folder`` and ends it."""
+    """Starts a `Lab` below ``folder`` and ends it; with ``services`` it has a scheduler and an agent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, services: bool = False) -> None:
         token = secrets.token_hex(16)
         port = _free_port()
         root = folder / "notebooks"
         shutil.copytree(ROOT / "notebooks", root, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-        environment = {**os.environ, **_folders(folder)}
+        environment = {**os.environ, **_folders(folder), SERVICES_VARIABLE: "1" if services else "0"}
         self.lab = Lab(f"http://127.0.0.1:{port}", token, root, folder / "wf-home", environment)
         self._log = (folder / "server.log").open("w")
         options = [
@@ -109,6 +113,29 @@ class LabProcess:
             self._process.kill()
             self._process.wait()
         self._log.close()
+        _end_what_is_left(self.lab.home)
+
+
+def _end_what_is_left(home: Path) -> None:
+    """End the agent, which outlives its server, and what it has started: whatever has this state's folder."""
+
+    def left() -> list[psutil.Process]:
+        return [each for each in psutil.process_iter() if _home_of(each) == str(home)]
+
+    for process in left():
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(left(), timeout=10)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(HOME_VARIABLE)
+    except (psutil.Error, OSError):
+        return None
 
 
 def _free_port() -> int:

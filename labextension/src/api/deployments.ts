@@ -1,6 +1,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 import { request } from './http';
 import type {
+  CheckedFormJSON,
   DeploymentJSON,
   DeploymentPageJSON,
   NotebookFormJSON,
@@ -31,11 +32,9 @@ export class DeploymentClient {
     return request(this.settings, 'PATCH', at(id), {}, body);
   }
 
-  /** What would be saved; rejects as `create` (`id` null) or `change` would for fields that are wrong. */
-  check(id: string | null, body: SaveDeploymentJSON): Promise<DeploymentJSON> {
-    const [method, path] =
-      id === null ? (['POST', 'deployments'] as const) : (['PATCH', at(id)] as const);
-    return request(this.settings, method, path, { check: true }, body);
+  /** What is wrong with a new deployment (`id` null), or with changes of one; nothing is stored. */
+  check(id: string | null, body: SaveDeploymentJSON): Promise<CheckedFormJSON> {
+    return request(this.settings, 'POST', 'schedules/check', { deployment: id }, body);
   }
 
   async remove(id: string): Promise<void> {

@@ -166,9 +166,10 @@ export class ScheduleSession {
       let fields: readonly FieldErrorJSON[] = [];
       try {
         const body = bodyOf(subject, form);
-        await this.tools.deployments.client.check(subject.deployment?.id ?? null, body);
-      } catch (reason) {
-        fields = reason instanceof ApiError ? reason.fields : [];
+        const id = subject.deployment?.id ?? null;
+        fields = (await this.tools.deployments.client.check(id, body)).errors;
+      } catch {
+        // Who can't ask while typing asks by sending.
       }
       if (asked === this.checked && !this.disposed && !this.busy) {
         const { faults, rest } = sortErrors(fields, subject.fields);

@@ -46,7 +46,7 @@ class FormDialog<T> extends Dialog<null> {
     this.refresh();
   }
 
-  /** Show it, and dispose of it in the end. */
+  /** Show it until it is closed. */
   async run(): Promise<T | null> {
     try {
       await this.launch();
@@ -55,8 +55,6 @@ class FormDialog<T> extends Dialog<null> {
       if (reason !== undefined) {
         throw reason;
       }
-    } finally {
-      this.dispose();
     }
     return this.outcome;
   }
@@ -106,6 +104,9 @@ class FormDialog<T> extends Dialog<null> {
 }
 
 /** Show a dialog with a form; resolves to what came of it, null where it was closed without. */
-export function showForm<T>(options: FormDialogOptions<T>): Promise<T | null> {
-  return new FormDialog(options).run();
+export async function showForm<T>(options: FormDialogOptions<T>): Promise<T | null> {
+  const dialog = new FormDialog(options);
+  const outcome = await dialog.run();
+  dialog.dispose();
+  return outcome;
 }

@@ -17,10 +17,11 @@ const CRASH = [
   ['fail', 'Leave it Crashed'],
   ['resume', 'Resume where it was']
 ] as const;
-const SNAPSHOT = [
-  ['current', 'As it is at each run'],
-  ['pinned', 'As it is now']
-] as const;
+const snapshots = (pinned: boolean) =>
+  [
+    ['current', 'As it is at each run'],
+    ['pinned', pinned ? 'As it was when it was pinned' : 'As it is now: pin it']
+  ] as const;
 const FORMATS = [
   ['ipynb', 'Notebook (.ipynb)'],
   ['html', 'Web page (.html)']
@@ -30,11 +31,13 @@ const FORMATS = [
 export function PolicyFields(props: {
   policies: PolicyForm;
   faults: Partial<Record<string, string>>;
+  /** Whether the notebook has been pinned before. */
+  pinned: boolean;
   open: boolean;
   onToggle: (open: boolean) => void;
   onChange: (policies: PolicyForm) => void;
 }): JSX.Element {
-  const { policies, faults, open, onToggle, onChange } = props;
+  const { policies, faults, pinned, open, onToggle, onChange } = props;
   const set = (changes: Partial<PolicyForm>): void => onChange({ ...policies, ...changes });
   const number = (
     name: keyof PolicyForm & string,
@@ -107,7 +110,7 @@ export function PolicyFields(props: {
           <SelectField
             id="jp-wf-snapshot"
             label="The notebook is run"
-            choices={SNAPSHOT}
+            choices={snapshots(pinned)}
             value={policies.snapshot}
             fault={faults['policies.snapshot']}
             onChange={snapshot => set({ snapshot })}

@@ -78,6 +78,7 @@ export function ScheduleFields(props: {
         <PolicyFields
           policies={form.policies}
           faults={faults}
+          pinned={subject.deployment?.policies.snapshot === 'pinned'}
           open={more || policyIsWrong}
           onToggle={setMore}
           onChange={policies => onChange({ policies })}
