@@ -202,7 +202,7 @@ def _kernel(command: Sequence[str], folder: str, environ: Mapping[str, str]) -> 
     app_module = sys.modules["ipykernel.kernelapp"]
     sys.orig_argv[:] = command
     launcher = Path(str(app_module.__file__)).parent.parent / "ipykernel_launcher.py"
-    sys.argv[:] = [str(launcher), *kernel_arguments(command)]
+    sys.argv[:] = [str(launcher), *_arguments(command)]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         app_module.IPKernelApp.launch_instance(sys.argv[1:], parent_handle=os.getppid())
@@ -220,7 +220,7 @@ def _end_threads(app: Any) -> None:
                 thread.join(_PATIENCE)
 
 
-def kernel_arguments(command: Sequence[str]) -> list[str]:
+def _arguments(command: Sequence[str]) -> list[str]:
     """Return what stands behind the module's name in ``python … -m ipykernel_launcher …``."""
     return list(command[command.index("-m") + 2 :])
 

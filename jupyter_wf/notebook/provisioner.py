@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from jupyter_wf.notebook.forking import take_fork
 
@@ -20,7 +20,7 @@ _HARMLESS = ("-Xfrozen_modules=off",)
 _AT_START = ("PYTHON", "LD_")
 
 
-class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
+class ForkProvisioner(LocalProvisioner):
     """Jupyter's local provisioner, which starts a new process, except where a fork will do.
 
     It will where the kernelspec asks for ipykernel in this interpreter and nothing else, and `prepare_fork` was called
@@ -42,7 +42,7 @@ class ForkProvisioner(LocalProvisioner):  # type: ignore[misc]
             raise FileNotFoundError(f"no such folder: {folder!r}")
         process.become(cmd, folder=folder, environ=environ)
         # It leads a group of its own, as a kernel that was started does.
-        self.process, self.pid, self.pgid = process, process.pid, process.pid
+        self.process, self.pid, self.pgid = process, process.pid, process.pid  # type: ignore[assignment]
         self.cwd = folder
         return self.connection_info
 
@@ -56,13 +56,13 @@ def can_be_forked(command: Sequence[str], environ: Mapping[str, str] | None = No
     if "-m" not in command or "ipykernel.kernelapp" not in sys.modules:
         return False
     at = command.index("-m")
-    if not is_this_python(command[0]) or any(option not in _HARMLESS for option in command[1:at]):
+    if not _is_this_python(command[0]) or any(option not in _HARMLESS for option in command[1:at]):
         return False
     launched = command[at + 1] if len(command) > at + 1 else ""
     return launched in _LAUNCHERS and _said(environ or os.environ) == _said(os.environ)
 
 
-def is_this_python(executable: str) -> bool:
+def _is_this_python(executable: str) -> bool:
     """Return whether a command's first word is the interpreter that runs here."""
     return os.path.abspath(executable) == os.path.abspath(sys.executable)
 

@@ -114,7 +114,7 @@ class ForkServer:
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *preload],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 # What a preloaded module prints is nobody's output.
                 stdout=subprocess.DEVNULL,
                 cwd="/",

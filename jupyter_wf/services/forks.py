@@ -145,19 +145,20 @@ class _Server:
     def serve(self) -> None:
         """Do what the messages say."""
         while not (self._retired and not self._children):
-            readable, _, _ = select.select([self._woken] if self._retired else [self._pipe, self._woken], [], [])
+            files: list[Any] = [self._woken] if self._retired else [self._pipe, self._woken]
+            readable, _, _ = select.select(files, [], [])
             if self._woken in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._woken, 4096)
                 self._reap()
             if self._pipe in readable:
                 try:
-                    message, files = receive(self._pipe)
+                    message, beside = receive(self._pipe)
                 except ConnectionError:
                     return
                 if message is None:
                     return
-                self._obey(message, files)
+                self._obey(message, beside)
 
     def _obey(self, message: dict[str, Any], files: list[int]) -> None:
         if "fork" in message:

@@ -81,7 +81,8 @@ def _wait(pipe: socket.socket, kernel: HeadlessKernel | None) -> bytes:
     ended = None if kernel is None or kernel.pid is None else os.pidfd_open(kernel.pid)
     try:
         while not text.endswith(b"\n"):
-            readable, _, _ = select.select([pipe] if ended is None else [pipe, ended], [], [])
+            files: list[Any] = [pipe] if ended is None else [pipe, ended]
+            readable, _, _ = select.select(files, [], [])
             if pipe not in readable:
                 return b""
             chunk = pipe.recv(1 << 16)

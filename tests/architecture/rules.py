@@ -54,7 +54,7 @@ HOOKS = frozenset(("load_ipython_extension", "unload_ipython_extension"))
 
 _HOMES: Mapping[str, tuple[str, ...]] = {
     # The translation of magics needs no shell, and a notebook is looked at where no kernel is.
-    "IPython": ("ipython", "notebook.translate"),
+    "IPython": ("ipython", "notebook.translate", "services.spare"),
     "anyio": ("engine", "executors", "services"),
     "anywidget": ("ipython",),
     "apprise": ("services.apprise_main",),
