@@ -11,6 +11,7 @@ from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.services.host import ServiceHost
 from jupyter_wf.services.local_agent import ensure_agent
+from jupyter_wf.services.retention import Housekeeping
 from jupyter_wf.services.settling import settle_ended
 from jupyter_wf.services.triggers import Triggers
 from jupyter_wf.store.base import Store
@@ -45,6 +46,9 @@ def make_host(
         start_agent=agent,
         on_look=on_look,
         ensure_agent=partial(ensure_agent, limit=limit),
-        chores={"what follows from the ends of runs could not be done": settle},
+        chores={
+            "what follows from the ends of runs could not be done": settle,
+            "what is not kept any more could not be deleted": Housekeeping(store, settings),
+        },
         services=(Triggers(store, settings, process=process),),
     )

@@ -12,6 +12,7 @@ from jupyter_wf.core.settings import Settings
 from jupyter_wf.core.states import StateType
 from jupyter_wf.services.agent_runs import end_left
 from jupyter_wf.services.automations import on_settled
+from jupyter_wf.services.retention import apply
 from jupyter_wf.store.base import Store
 
 __all__ = ["MOST_CRASHES", "NextAttempt", "next_attempt_of", "settle_ended", "settle_run"]
@@ -21,6 +22,8 @@ MOST_CRASHES = 3
 #: Seconds that a resumed attempt waits after each crash but the first: what has killed it may pass.
 _PAUSE = 5.0
 _MOST = 100
+#: With each end so many runs go that are not kept any more: usually one.
+_MOST_DELETED = 10
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +58,8 @@ def settle_run(store: Store, settings: Settings, queued: QueuedRun, now: float) 
     if not store.queue.settle(run.id, run.attempt):
         return False
     _count(store, queued, run, now)
+    if queued.deployment_id is not None:
+        apply(store, settings, queued.deployment_id, now=now, most=_MOST_DELETED)
     return True
 
 
