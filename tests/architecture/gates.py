@@ -76,7 +76,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.services.execution -> jupyter_wf.notebook.runner": "what nbclient costs is cut before it is imported",
     "jupyter_wf.services.files -> watchfiles": "an optional package; without it files are looked at from time to time",
     "jupyter_wf.services.flow_serving -> jupyter_wf.engine.asynchronous": "only async flows pay for asyncio, 30 ms",
-    "jupyter_wf.services.forks -> (by name)": "what runners and kernels import, and what the setting names: ahead of them",
+    "jupyter_wf.services.forks -> (by name)": "what runners and kernels import, and the setting names, ahead of them",
     "jupyter_wf.store.blobs -> jupyter_wf.store.blob_files": "hashlib: only for what is in a file",
     "jupyter_wf.store.blobs -> jupyter_wf.store.blob_forms": "pickle, zlib, hashlib: only for what is no small JSON",
     "jupyter_wf.store.blobs -> jupyter_wf.store.manifests": "only cells of notebooks leave more than one value",
