@@ -66,7 +66,10 @@ class Cell:
 
 
 class TaskCells:
-    """Runs the task cells of a shell. ``headless`` tells that a runner executes the notebook."""
+    """Runs the task cells of a shell.
+
+    ``headless`` tells that a runner executes a copy of the notebook; ``original`` is then where that is saved.
+    """
 
     def __init__(self, shell: InteractiveShell, runtime: Runtime, board: Board, deafness: Deafness) -> None:
         self.shell = shell
@@ -77,6 +80,7 @@ class TaskCells:
         self.background = Background(board, deafness, lambda: shell.user_ns, lambda: self.headless)
         self.transformer = WaitingTransformer(self.background, lambda: shell.user_ns)
         self.headless = False
+        self.original: Path | None = None
         self._earlier: EarlierTasks | None = None
         self._path: Path | None = None
         self._read_at: tuple[int, int] | None = None
@@ -91,7 +95,9 @@ class TaskCells:
         self.headless = True
         self._earlier = EarlierTasks(self.runtime, flow_run_id, plan)
         with suppress(JupyterWfError, TypeError):
-            self.open(Path(str(self.runtime.store.get_run(flow_run_id).source["executed"])))
+            source = self.runtime.store.get_run(flow_run_id).source
+            self.open(Path(str(source["executed"])))
+            self.original = Path(str(source["path"])) if "path" in source else None
 
     def open(self, path: Path | None) -> None:
         """Say where the notebook is saved; None where nobody knows."""

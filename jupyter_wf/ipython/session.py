@@ -278,7 +278,9 @@ class Session:
 
     @property
     def notebook_path(self) -> Path | None:
-        """Where the notebook of this kernel is saved, as far as somebody has told."""
+        """Where the notebook of this kernel is saved, as far as somebody has told; of a copy the one it was made of."""
+        if self.cells.original is not None:
+            return self.cells.original
         name = os.environ.get("JPY_SESSION_NAME")
         path = Path(name) if name else None
         return path if path is not None and path.suffix == ".ipynb" and path.is_absolute() else None

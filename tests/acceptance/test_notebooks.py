@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -337,3 +338,29 @@ def test_debug_a_failure() -> None:
     snow = find_address(store, "debug-a-failure/snow", failed=True)
     store.close()
     assert (snow.task_name, snow.state.name, snow.root_id) == ("snow", "Failed", run["id"])
+
+
+def test_scheduling_a_notebook_leaves_nothing_behind() -> None:
+    run = finished(wf_run(ROOT / "notebooks/scheduling-a-notebook.ipynb"))
+    text = texts(Path(run["source"]["executed"]))
+    for shown in (
+        "At 06:00, Monday through Friday, Europe/Oslo",
+        "'25' is no hour",
+        "2026-03-29 03:00:00+02:00",
+        "{'month': 'June 2014', 'mm of rain': 18.8, '°C at most': 26.1}",
+        "one after the other: True",
+        "4 of 4 slots would be run",
+        "the agent has ended: 0",
+    ):
+        assert shown in text
+    store = open_store(load_settings())
+    roots = store.list_runs(RunFilter(flow="scheduling-a-notebook", roots_only=True), limit=10).items
+    deployments, agents = store.deployments.list(), store.agents.list(time.time())
+    store.close()
+    made = [each for each in roots if each.id != run["id"]]
+    # A run that was made by a deployment ends where the tutorial about schedules begins.
+    assert {each.state.name for each in made} == {"Stopped"}
+    assert sorted(each.parameters["month"] for each in made) == [1, 2, 6]
+    assert {each.source["deployment"] for each in made} == {"scheduling-a-notebook/weather"}
+    assert deployments == []
+    assert [each for each in agents if each.alive] == []

@@ -33,6 +33,7 @@ _SHOWN = {
     "map-and-cache": "hottest",
     "pause-for-input": "yes",
     "resume-after-failure": "chances",
+    "scheduling-a-notebook": "schedule",
 }
 #: Those that fail on purpose have tests of their own.
 _FAIL = {"debug-a-failure", "resume-after-failure"}
