@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from jupyter_wf.core.backfills import Backfill, Reprocess
 
-__all__ = ["BackfillStore", "Deleted", "Keep", "RetentionStore"]
+__all__ = ["BackfillStore", "Deleted", "Files", "Keep", "RetentionStore"]
 
 
 class BackfillStore(Protocol):

@@ -9,7 +9,7 @@ GATES: dict[str, str] = {
     "jupyter_wf.cli.app -> (by name)": "a command is loaded when it is used: listing must not wait for running",
     "jupyter_wf.cli.files -> yaml": "only a parameters file in YAML needs it",
     "jupyter_wf.cli.workflows_file -> yaml": "only a file that declares deployments needs it",
-    "jupyter_wf.cli.runs -> (by name)": "listing runs must not wait for what deleting them needs",
+    "jupyter_wf.cli.runs -> jupyter_wf.cli.delete": "listing runs must not wait for what deleting them needs",
     "jupyter_wf.concurrency.slots -> jupyter_wf.engine.limits_async": "only those who await slots pay for asyncio",
     "jupyter_wf.core.schedules.words -> cron_descriptor": "only those who show a cron expression need it, 20 ms",
     "jupyter_wf.deployments -> asyncio": "only those who await pay for asyncio, 30 ms",

@@ -6,6 +6,7 @@ import pytest
 
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.store.base import Store
+from tests.contracts.scheduling import a_deployment
 from tests.contracts.stores import Maker
 
 
@@ -39,6 +40,19 @@ def test_events_in_order(store: Store, maker: Maker) -> None:
     assert [event.seq for event in store.events(after=seqs[0], limit=2)] == seqs[1:3]
     assert [event.kind for event in store.events(after=seqs[3], with_logs=False)] == ["patch", "request"]
     assert store.events(after=seqs[-1]) == []
+
+
+def test_what_becomes_of_deployments_is_told_without_a_run(store: Store, maker: Maker) -> None:
+    run_id = maker.run("PENDING")
+    maker.journal.flush()
+    deployment = store.deployments.save(a_deployment())
+    maker.log(run_id, "behind it")
+    first, second, third, last = store.events(after=0)
+    assert [event.kind for event in (first, second, third, last)] == ["run", "state", "deployment", "log"]
+    assert third.run_id == "" and third.seq == last.seq - 1
+    assert third.payload == {"deployment_id": deployment.id, "address": "sales/daily", "change": "saved"}
+    assert store.events(after=second.seq, with_logs=False) == [third]
+    assert store.get_runs([""]) == {} and store.last_seq() == last.seq
 
 
 def test_logs_of_a_run_and_of_its_tree(store: Store, maker: Maker) -> None:

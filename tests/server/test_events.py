@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ import websocket
 
 from jupyter_wf.core.codec import EventJSON, RunJSON, StreamJSON
 from jupyter_wf.core.errors import StoreError
-from jupyter_wf.core.settings import HOME_VARIABLE
+from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.server.events import EventsHandler
+from jupyter_wf.store.sqlite import open_store
+from tests.contracts.scheduling import a_deployment
 from tests.server.harness import TOKEN, Closed, Listener, Seed, Server
 from tests.waiting import until
 
@@ -125,6 +128,24 @@ def test_reconnecting_with_after_loses_nothing(server: Server, writer: Writer) -
     assert [seq for seq, _, _ in seen] == sorted({seq for seq, _, _ in seen})
     for run_id in made:
         assert sum(found == run_id for _, found, _ in seen) == 4, run_id
+
+
+def test_changes_of_deployments_arrive_without_a_run(own_server: Server) -> None:
+    with closing(open_store(Settings(home=own_server.home))) as store, own_server.listen() as listener:
+        listener.next()
+        deployment = store.deployments.save(a_deployment())
+        store.deployments.pause(deployment.id, "for now", 1.0)
+        store.deployments.delete(deployment.id)
+        listener.until(lambda: len(listener.events) == 3)
+    told = [(event["kind"], event["run_id"], event["payload"]) for event in listener.events]
+    assert told == [
+        ("deployment", "", {"deployment_id": deployment.id, "address": "sales/daily", "change": change})
+        for change in ("saved", "paused", "deleted")
+    ]
+    assert all(found["runs"] == [] for found in listener.messages)
+    with own_server.listen(after=0) as later:
+        later.until(lambda: len(later.events) == 3)
+    assert later.events == listener.events
 
 
 def test_a_long_past_comes_in_pages(own_server: Server, own_seed: Seed) -> None:
