@@ -71,7 +71,8 @@ def execute_queued(
                 loop.run(work)
         else:
             if kernel is not None:
-                loop.run(kernel.stop(politely=False))
+                # The folder is this process's own, too.
+                loop.run(kernel.stop(politely=False, keep_folder=True))
                 kernel = None
             # What it starts is in this process's own group.
             note_group(Path(job["private"]), os.getpgrp())

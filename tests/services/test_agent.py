@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jupyter_wf.core.deployments import Deployment, Policies
@@ -238,7 +239,9 @@ def test_a_run_whose_runner_dies_is_crashed_or_resumed(yard: Yard) -> None:
 
 def test_a_warm_agent_runs_notebooks_and_flows_alike(yard: Yard) -> None:
     write_notebook(yard.folder / "n.ipynb", "from pathlib import Path\nprint(Path.cwd())")
-    with agent_process(yard.home, "--limit", "2", warm=True):
+    with agent_process(yard.home, "--limit", "2", warm=True) as agent:
+        # The fork server, a runner that waits for a job, and its kernel: a flow has no need of that.
+        until(lambda: len(psutil.Process(agent.pid).children(recursive=True)) >= 3, seconds=40)
         notebook, flow = yard.submit("n.ipynb"), yard.submit("tell")
         run = yard.ended(notebook)
         assert run.state.name == "Completed", yard.logged(notebook)
