@@ -239,7 +239,12 @@ describe('what is sent', () => {
 describe('a name that is there already', () => {
   beforeEach(async () => {
     server.scheduled = [
-      aDeployment('d', { name: 'nightly', policies: { retries: 4 }, kernel: 'python3' })
+      aDeployment('d', {
+        name: 'nightly',
+        parameters: { year: 1999 },
+        policies: { retries: 4 },
+        kernel: 'python3'
+      })
     ];
     await deployments.reload();
   });
@@ -247,6 +252,7 @@ describe('a name that is there already', () => {
   it('is offered to be changed, with what was typed here over its settings', async () => {
     await open();
     type('city', 'Bergen');
+    type('Time-out of a run', '60');
     type('Name', 'nightly');
     expect(session.view.ready).toBe(false);
     expect(screen.getByRole('alert').textContent).toContain('At 06:00');
@@ -257,8 +263,8 @@ describe('a name that is there already', () => {
     await send();
     expect(server.asked).toContain('change d');
     expect(server.bodies[0]).toMatchObject({
-      parameters: { city: 'Bergen' },
-      policies: { retries: 4 }
+      parameters: { city: 'Bergen', year: 1999 },
+      policies: { retries: 4, timeout: 60 }
     });
   });
 

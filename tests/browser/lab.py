@@ -37,9 +37,16 @@ class Lab:
 
     def get(self, path: str) -> Any:
         """Return the JSON that the server answers to a GET of ``path`` (below the server's address)."""
-        request = urllib.request.Request(f"{self.url}/{path}", headers={"Authorization": f"token {self.token}"})
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the JSON that the server answers, None for an empty answer; ``body`` is sent as JSON."""
+        headers = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+            text = answer.read()
+        return json.loads(text) if text else None
 
     def wf(self, *arguments: str) -> subprocess.Popen[str]:
         """Start ``jupyter wf`` on the same state, in the folder of the notebooks."""

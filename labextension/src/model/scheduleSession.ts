@@ -92,7 +92,10 @@ export class ScheduleSession {
     this.forget(changes, before);
     this.problem = null;
     if (JSON.stringify(specOf(before)) !== JSON.stringify(specOf(this.form))) {
-      this.ask(TYPING_PAUSE);
+      if (before.when !== this.form.when) {
+        this.preview = NO_PREVIEW;
+      }
+      this.ask(before.when === this.form.when ? TYPING_PAUSE : 0);
     }
     this.check();
     this.touch();
@@ -107,18 +110,15 @@ export class ScheduleSession {
     this.subject = { ...this.subject, deployment: existing };
     const its = openForm(this.subject, this.opened);
     const { blank, form } = this;
-    const typed = Object.fromEntries(
-      Object.entries(form).filter(
-        ([name, value]) =>
-          JSON.stringify(value) !== JSON.stringify(blank[name as keyof ScheduleForm])
-      )
-    );
-    const timed = ['when', 'at', 'count', 'unit', 'cron', 'timezone'];
-    const times = timed.some(name => name in typed)
-      ? Object.fromEntries(timed.map(name => [name, form[name as keyof ScheduleForm]]))
-      : {};
+    const timed = pick(form, TIMES);
+    this.form = {
+      ...its,
+      ...typedOver(pick(blank, ['name', 'kernel']), pick(form, ['name', 'kernel'])),
+      ...(Object.keys(typedOver(pick(blank, TIMES), timed)).length > 0 ? timed : {}),
+      parameters: { ...its.parameters, ...typedOver(blank.parameters, form.parameters) },
+      policies: { ...its.policies, ...typedOver(blank.policies, form.policies) }
+    };
     this.blank = its;
-    this.form = { ...its, ...typed, ...times } as ScheduleForm;
     if (!this.choices().includes(this.form.when)) {
       this.form = { ...this.form, when: its.when };
     }
@@ -323,6 +323,19 @@ export class ScheduleSession {
   private checked = 0;
   private checkTimer: number | undefined;
   private cached: SessionView | null = null;
+}
+
+const TIMES = ['when', 'at', 'count', 'unit', 'cron', 'timezone'] as const;
+
+function pick<K extends keyof ScheduleForm>(form: ScheduleForm, names: readonly K[]) {
+  return Object.fromEntries(names.map(name => [name, form[name]])) as Pick<ScheduleForm, K>;
+}
+
+/** What differs from what stood there before. */
+function typedOver<T extends object>(before: T, now: T): Partial<T> {
+  const differs = (name: string): boolean =>
+    JSON.stringify(now[name as keyof T]) !== JSON.stringify(before[name as keyof T]);
+  return Object.fromEntries(Object.entries(now).filter(([name]) => differs(name))) as Partial<T>;
 }
 
 function refusedPreview(errors: readonly FieldErrorJSON[]): PreviewJSON {
