@@ -35,7 +35,11 @@ def check_policies(given: Any, base: Policies | None = None) -> Policies:
             near = get_close_matches(str(name), POLICY_NAMES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(POLICY_NAMES)}"
             raise InvalidRequest("policies", name, f"there is no such policy; {hint}")
-    return replace(base or Policies(), **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    policies = replace(base or Policies(), **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    if policies.output is None and policies.formats != Policies().formats:
+        why = "nothing says where to save them: give output too, such as 'reports/{name}-{scheduled:%Y-%m-%d}'"
+        raise InvalidRequest("formats", list(policies.formats), why)
+    return policies
 
 
 def _choice(*choices: str) -> _Check:

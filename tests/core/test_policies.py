@@ -42,10 +42,23 @@ def test_what_is_no_length_of_time(value: Any) -> None:
 
 
 def test_policies_are_taken_over_the_base() -> None:
-    given = {"missed": "all", "grace": "2m", "timeout": 60, "formats": ["html", "ipynb", "html"], "keep_days": 3}
+    given = {
+        "missed": "all",
+        "grace": "2m",
+        "timeout": 60,
+        "formats": ["html", "ipynb", "html"],
+        "keep_days": 3,
+        "output": "o",
+    }
     found = check_policies(given, Policies(retries=4, timeout=5.0))
     assert found == Policies(
-        missed="all", grace=120.0, timeout=60.0, formats=("html", "ipynb"), keep_days=3.0, retries=4
+        missed="all",
+        grace=120.0,
+        timeout=60.0,
+        formats=("html", "ipynb"),
+        keep_days=3.0,
+        output="{name}-out",
+        retries=4,
     )
     assert check_policies({"timeout": None}, found).timeout is None
     assert check_policies({}) == Policies()
@@ -78,6 +91,7 @@ def test_policies_are_taken_over_the_base() -> None:
         ("snapshot", "old", "current, pinned"),
         ("output", "../x.ipynb", "'..'"),
         ("output", 3, "as a text"),
+        ("formats", ["html"], "give output too"),
         ("formats", [], "a list of ipynb and html"),
         ("formats", ["pdf"], "a list of ipynb and html"),
         ("formats", [["ipynb"]], "a list of ipynb and html"),
