@@ -37,7 +37,7 @@ def check_policies(given: Any, base: Policies | None = None) -> Policies:
             raise InvalidRequest("policies", name, f"there is no such policy; {hint}")
     policies = replace(base or Policies(), **{name: _CHECKS[name](name, value) for name, value in given.items()})
     if policies.output is None and policies.formats != Policies().formats:
-        why = "nothing says where to save them: give output too, such as 'reports/{name}-{scheduled:%Y-%m-%d}'"
+        why = "nothing says where to save them: give output too, such as 'reports/{name}-{scheduled:%Y-%m-%d}.ipynb'"
         raise InvalidRequest("formats", list(policies.formats), why)
     return policies
 

@@ -57,7 +57,7 @@ def test_policies_are_taken_over_the_base() -> None:
         timeout=60.0,
         formats=("html", "ipynb"),
         keep_days=3.0,
-        output="{name}-out",
+        output="{name}-out.ipynb",
         retries=4,
     )
     assert check_policies({"timeout": None}, found).timeout is None
