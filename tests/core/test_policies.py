@@ -48,7 +48,7 @@ def test_policies_are_taken_over_the_base() -> None:
         "timeout": 60,
         "formats": ["html", "ipynb", "html"],
         "keep_days": 3,
-        "output": "o",
+        "output": "{name}-out.ipynb",
     }
     found = check_policies(given, Policies(retries=4, timeout=5.0))
     assert found == Policies(
