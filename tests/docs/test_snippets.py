@@ -1,13 +1,15 @@
 """The programs in the documentation are executed: each Python block as a file, cells as notebooks, section by section.
 
 A block is a cell where it begins with a magic, or where its fence says so: ``python cell``, and behind that the tags of
-the cell. The cells of a section are one notebook; it is run in a shell, as by hand, and headless.
+the cell. The cells of a section are one notebook; it is run in a shell, as by hand, and headless. The lines of ``sh``
+blocks are executed in their order, in a folder that has the ``yaml`` which was shown last.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/guide.md")
+#: A file that the page shows, or lines for a terminal.
+_SHOWN = re.compile(r"^```(?P<kind>yaml|sh)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What the lines for a terminal speak of and the page does not show.
+_FLOWS = "from jupyter_wf import flow\n\n\n@flow\ndef etl(rows: int = 2):\n    return rows\n"
 _PART = re.compile(r"^#+ (?P<title>[^\n]+)$|^```python(?P<said>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Sections whose notebook fails on purpose: they tell how it is resumed.
 FAILING = ("Going on with a run",)
@@ -79,8 +85,10 @@ def test_program(program: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("section", GOOD)
 def test_cells_by_hand(section: str, ip: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "data").symlink_to(ROOT / "notebooks/data")
+    write(section, tmp_path)
     monkeypatch.chdir(tmp_path)
+    if section not in BY_HAND:
+        monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "page.ipynb"))
     assert any(block.text.startswith("%%task") for block in NOTEBOOKS[section])
     for block in NOTEBOOKS[section]:
         ip.ok(block.text)
@@ -120,6 +128,25 @@ def wf(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def test_the_lines_for_a_terminal(tmp_path: Path) -> None:
+    cells = [nbformat.v4.new_code_cell("rows: int = 10\norder: dict | None = None", metadata={"tags": ["parameters"]})]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "report.ipynb")
+    (tmp_path / "flows.py").write_text(_FLOWS)
+    called = []
+    for shown in _SHOWN.finditer((ROOT / "docs/guide.md").read_text("utf-8")):
+        if shown["kind"] == "yaml":
+            (tmp_path / "workflows.yaml").write_text(shown["text"])
+            continue
+        for line in shown["text"].splitlines():
+            program, group, *words = shlex.split(line)
+            assert (program, group) == ("jupyter", "wf")
+            command = [sys.executable, "-m", "jupyter_wf", *words]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, (line, done.stdout, done.stderr)
+            called.append(words[0])
+    assert {"deploy", "apply", "schedules", "backfill", "retention", "triggers", "automations"} <= set(called)
 
 
 def test_the_pages_name_modules_that_there_are() -> None:
