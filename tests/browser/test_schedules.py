@@ -48,6 +48,8 @@ def _opened(browser: Browser, served: Lab) -> Iterator[Screen]:
         screen.open("report.ipynb", workspace="schedules")
         screen.kernel_ready()
         screen.open_panel()
+        # What is told in the corner stands in the way of pictures, and of nothing else here.
+        screen.page.add_style_tag(content=".Toastify { visibility: hidden; }")
         yield screen
 
 

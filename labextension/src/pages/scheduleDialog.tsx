@@ -41,12 +41,24 @@ export async function scheduleNotebook(tools: SessionTools, path: string): Promi
   return openDialog(tools, subject, `Schedule ${plain(name)}`);
 }
 
+/** What the form of a deployment is about: its notebook may be gone or unreadable, the rest can be changed still. */
+async function subjectOfOne(tools: SessionTools, deployment: DeploymentJSON): Promise<Subject> {
+  try {
+    return await subjectOf(tools, deployment.path, deployment);
+  } catch (reason) {
+    if (reason instanceof ApiError && reason.status >= 400 && reason.status < 500) {
+      return subjectOf(tools, null, deployment);
+    }
+    throw reason;
+  }
+}
+
 /** The same form for a deployment that is there. Rejects with `ApiError`. */
 export async function changeDeployment(
   tools: SessionTools,
   deployment: DeploymentJSON
 ): Promise<Outcome | null> {
-  const subject = await subjectOf(tools, deployment.path, deployment);
+  const subject = await subjectOfOne(tools, deployment);
   return openDialog(tools, subject, `Change ${plain(deployment.name)}`);
 }
 
@@ -91,8 +103,7 @@ export async function runWithParameters(
   tools: SessionTools,
   deployment: DeploymentJSON
 ): Promise<RunJSON | null> {
-  const subject = await subjectOf(tools, deployment.path, null);
-  const { fields } = subject;
+  const { fields } = await subjectOfOne(tools, deployment);
   const changed = new Signal<object, void>({});
   const its = { ...fields, defaults: { ...fields.defaults, ...deployment.parameters } };
   let data: FormData = formData(its, {});

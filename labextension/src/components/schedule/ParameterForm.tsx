@@ -23,6 +23,8 @@ interface Context {
   defaults: Record<string, unknown>;
   /** The parameters that have no longer the notebook's default, secrets left out. */
   changed: ReadonlySet<string>;
+  /** Those whose default is not shown: an empty field means it. */
+  hidden: ReadonlySet<string>;
 }
 
 /** The server judges what is typed; the form shows what it says. */
@@ -34,6 +36,9 @@ const VALIDATOR: FormProps['validator'] = {
 };
 
 function shownDefault(context: Context, name: string): string | undefined {
+  if (context.hidden.has(name)) {
+    return "Empty: the notebook's own";
+  }
   return context.changed.has(name) ? `Default: ${valueText(context.defaults[name])}` : undefined;
 }
 
@@ -139,7 +144,13 @@ export function ParameterForm(props: {
   for (const name of fields.names.filter(each => fields.kinds[each].secret)) {
     changed.delete(name);
   }
-  const context: Context = { faults, defaults: fields.defaults, changed };
+  const hidden = new Set(
+    fields.names.filter(name => {
+      const empty = data[name] === undefined || data[name] === '';
+      return empty && !(name in fields.defaults) && !fields.kinds[name].required;
+    })
+  );
+  const context: Context = { faults, defaults: fields.defaults, changed, hidden };
   return (
     <div className="jp-WfParameters">
       <FormComponent

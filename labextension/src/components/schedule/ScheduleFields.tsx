@@ -69,7 +69,9 @@ export function ScheduleFields(props: {
           />
         ) : (
           <p className="jp-WfField-hint">
-            {subject.form === null ? 'None that can be changed here.' : NO_PARAMETERS}
+            {subject.form === null
+              ? 'They stay as they are: there is no notebook here that says which there are.'
+              : NO_PARAMETERS}
           </p>
         )}
       </fieldset>
