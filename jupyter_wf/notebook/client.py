@@ -77,6 +77,11 @@ class CellClient(NotebookClient):
         #: How many messages with outputs have come so far.
         self.taken = 0
 
+    @property
+    def last_line(self) -> str:
+        """The last line that the cell has printed so far."""
+        return self.text.last_line
+
     async def execute_in_run(
         self, index: int, context: dict[str, Any], text: CellText, *, on_reply: Callable[[dict[str, Any]], None]
     ) -> None:

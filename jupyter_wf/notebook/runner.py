@@ -99,6 +99,7 @@ class NotebookRunner:
         self._notebook: Any = None
         self._saver: Saver | None = None
         self._meter: Meter | None = None
+        self._step: dict[str, Any] = {}
         self._kernel: HeadlessKernel | None = None
         self._client: CellClient | None = None
         self._earlier = EarlierCells(live, ())
@@ -188,7 +189,7 @@ class NotebookRunner:
         for step in todo:
             self._notebook.cells[step.index].update(outputs=[], execution_count=None)
         self._notebook.metadata["jupyter_wf"] = {"run_id": self._live.id, "attempt": self._live.attempt}
-        self._saver = Saver(self._notebook, self._executed)
+        self._saver = Saver(self._notebook, self._executed, on_line=lambda line: self._tell_step(line=line))
         self._earlier = EarlierCells(self._live, todo)
         began = time.monotonic()
         try:
@@ -240,7 +241,8 @@ class NotebookRunner:
                 return self._stopped
             if failed is not None and not step.after_failure:
                 continue
-            self._live.patch(source={"step": {"number": number, "of": len(todo), "cell": step.index}})
+            self._step = {"number": number, "of": len(todo), "cell": step.index}
+            self._tell_step()
             with self._saving():
                 outcome = await self._execute_step(step)
             if outcome.type is StateType.FAILED:
@@ -339,6 +341,10 @@ class NotebookRunner:
         failed: tuple[Run, ...] = self._live.runtime.store.list_runs(where).items
         cells = [run.source.get("cell") for run in failed if run.error is not None and run.error.type == error_type]
         return cells[0] if cells and isinstance(cells[0], int) else None
+
+    def _tell_step(self, **more: Any) -> None:
+        """Write down how far the run is."""
+        self._live.patch(source={"step": {**self._step, **more}})
 
     def _saving(self) -> AbstractContextManager[None]:
         assert self._saver is not None

@@ -30,6 +30,10 @@ class Settles(Protocol):
     def taken(self) -> int:
         """How many messages with outputs have come so far."""
 
+    @property
+    def last_line(self) -> str:
+        """The last line that was printed; empty where that is nothing."""
+
     def settle(self, *, last: bool = False) -> None:
         """Put what has come into the cells' outputs."""
 
@@ -37,13 +41,22 @@ class Settles(Protocol):
 class Saver:
     """Writes ``notebook`` to ``path``, each time whole or not at all. For the thread of the event loop.
 
-    ``client`` is what executes it, None while nothing does.
+    ``client`` is what executes it, None while nothing does. ``on_line`` is told the last line that was printed, about
+    as often as the notebook is saved.
     """
 
-    def __init__(self, notebook: Any, path: Path, *, interval: float = _INTERVAL) -> None:
+    def __init__(
+        self,
+        notebook: Any,
+        path: Path,
+        *,
+        on_line: Callable[[str], None] = lambda line: None,
+        interval: float = _INTERVAL,
+    ) -> None:
         self._notebook = notebook
         self._path = path
         self._interval = interval
+        self._on_line = on_line
         self.client: Settles | None = None
 
     def save(self, *, last: bool = False) -> None:
@@ -73,4 +86,6 @@ class Saver:
             # What can't be written now is tried again: it is the save at the end that counts.
             with suppress(OSError):
                 self.save()
+            if client.last_line:
+                self._on_line(client.last_line)
             pause = max(self._interval, _RESTS * (time.monotonic() - began))

@@ -14,6 +14,8 @@ __all__ = ["LONGEST_LINE", "MOST_LINES", "MOST_RICH", "MOST_TEXT", "CellText", "
 MOST_TEXT = 5_000_000
 #: Characters of displayed data (HTML, images in base64, …) kept for one cell.
 MOST_RICH = 64_000_000
+#: Characters of a cell's last line that are shown while it runs.
+_LONGEST_LAST = 200
 #: Log lines kept of one cell, and characters kept of one line.
 MOST_LINES = 10_000
 LONGEST_LINE = 8_000
@@ -85,11 +87,19 @@ class CellText:
         self._node: Any = None
         self._left = MOST_TEXT
         self._rich_left = MOST_RICH
+        self._end = ""
+
+    @property
+    def last_line(self) -> str:
+        """What was printed last that is no empty line, as a terminal would show it; empty where that is nothing."""
+        lines = (plain_text(line.rstrip("\r").rpartition("\r")[2]).strip() for line in self._end.split("\n"))
+        return next((line for line in reversed(list(lines)) if line), "")[:_LONGEST_LAST]
 
     def take(self, outputs: list[Any], name: str, text: str) -> None:
         """Add what was printed to ``name`` (stdout or stderr) to ``outputs``, the cell's list of outputs."""
         if self._lines is not None:
             self._lines.take(name, text)
+        self._end = (self._end + text[-2 * _LONGEST_LAST :])[-2 * _LONGEST_LAST :]
         if not outputs:
             self._left = MOST_TEXT
         if self._left <= 0:

@@ -47,6 +47,22 @@ def test_a_run_says_at_which_cell_it_is(bench: Bench) -> None:
     assert seen == [{"number": 2, "of": 3, "cell": 1}]
 
 
+def test_a_run_says_what_was_printed_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "_INTERVAL", 0.02)
+    gate = bench.folder / "gate"
+
+    def look(runner: NotebookRunner) -> None:
+        store = bench.runtime.store
+        until(lambda: bench.live is not None and store.get_run(bench.live.id).source.get("step", {}).get("line"))
+        assert store.get_run(bench.live.id).source["step"]["line"] == "60 %"
+        gate.touch()
+
+    waiting = f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    bar = "print('10 %\\r', end=''); print('\\x1b[31m60 %\\x1b[0m\\n\\n', end='', flush=True)"
+    run = bench.run(f"import os, time\n{bar}\n{waiting}", meanwhile=look)
+    assert run.state.type is StateType.COMPLETED
+
+
 def test_what_the_whole_run_used_is_written_down(bench: Bench) -> None:
     run = bench.run("data = bytearray(60_000_000)", "sum(range(3_000_000))")
     assert run.source["usage"]["memory_bytes"] > 50_000_000
