@@ -16,9 +16,10 @@ from __future__ import annotations
 import copy
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -97,25 +98,52 @@ class CronSchedule(Schedule):
 class _Rule:
     """An expression, parsed; its times are those of a wall clock until it is told the zone."""
 
-    __slots__ = ("_template", "fixed")
+    __slots__ = ("_days", "_hours", "_known", "_minutes", "_weekdays", "fixed")
 
     def __init__(self, fields: list[str], day_or: bool) -> None:
-        self._template = CronSim(" ".join(fields), _START)
+        parsed = CronSim(" ".join(fields), _START)
         if not day_or:
-            self._template.day_and = True
+            parsed.day_and = True
+        self._hours = tuple(sorted(parsed.hours))
+        self._minutes = tuple(sorted(parsed.minutes))
+        self._weekdays = parsed.weekdays
+        # The library looks at the hours and minutes before a time one by one: it is asked for days only.
+        parsed.hours = parsed.minutes = {0}
+        self._days = parsed
+        #: The last answer of `_day_after`.
+        self._known = (_START.date(), _START.date())
         self.fixed = not fields[0].startswith("*") and not fields[1].startswith("*")
 
     @property
     def weekdays(self) -> list[int]:
         """The days of the week, 0 or 7 for Sunday, that are not counted within the month."""
-        return [day for day in self._template.weekdays if isinstance(day, int)]
+        return [day for day in self._weekdays if isinstance(day, int)]
 
     def walls(self, after: datetime) -> Iterator[datetime]:
         """Return the wall-clock times after another one, in order, as far as the library looks ahead (50 years)."""
-        # Threads share the rule; a copy costs less than parsing again, and the sets in it are only read.
-        times = copy.copy(self._template)
-        times.dt = after
-        return times
+        day: date | None = after.date()
+        if after.month in self._days.months and self._days.match_day(after.date()):
+            hour, minute = after.hour, after.minute
+            for later in self._hours[bisect_left(self._hours, hour) :]:
+                for each in self._minutes[bisect_right(self._minutes, minute) if later == hour else 0 :]:
+                    yield datetime(after.year, after.month, after.day, later, each)
+        while day is not None and (day := self._day_after(day)) is not None:
+            for hour in self._hours:
+                for minute in self._minutes:
+                    yield datetime(day.year, day.month, day.day, hour, minute)
+
+    def _day_after(self, day: date) -> date | None:
+        """Return the first day after ``day`` that the expression names."""
+        begin, end = self._known
+        if not begin <= day < end:
+            # Threads share the rule; a copy costs less than parsing again, and the sets in it are only read.
+            times = copy.copy(self._days)
+            times.dt = datetime(day.year, day.month, day.day, 23, 59, 59)
+            found = next(times, None)
+            if found is None:
+                return None
+            begin, end = self._known = day, found.date()
+        return end
 
     def fixed_after(self, start: float, zone: ZoneInfo) -> float | None:
         """Return the first run after ``start`` of a job at fixed times."""
