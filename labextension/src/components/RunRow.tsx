@@ -6,7 +6,7 @@ import { errorLine } from '../draw/text';
 import { isClosed, stateLabel } from '../draw/states';
 import { formatDuration, formatMoment, formatRelative, spanBetween } from '../draw/time';
 import { Drawn } from './Drawn';
-import { runSubtitle, runTitle } from '../draw/names';
+import { runStep, runSubtitle, runTitle } from '../draw/names';
 
 /** The height of a row in px; `panel.css` sets the same. */
 export const RUN_ROW_HEIGHT = 50;
@@ -24,6 +24,7 @@ export function RunRow(props: {
   const lines = [
     `${runTitle(run)}: ${stateLabel(run.state)}`,
     runSubtitle(run),
+    runStep(run),
     run.error ? errorLine(run.error) : '',
     formatMoment(when)
   ];
@@ -42,7 +43,7 @@ export function RunRow(props: {
     >
       <div className="jp-WfRunRow-line">
         <span className="jp-WfRunRow-title">{runTitle(run)}</span>
-        <span className="jp-WfRunRow-name">{runSubtitle(run)}</span>
+        <span className="jp-WfRunRow-name">{runStep(run) || runSubtitle(run)}</span>
         <time className="jp-WfRunRow-when" dateTime={when}>
           {formatRelative(when, now)}
         </time>
