@@ -120,6 +120,12 @@ describe('the fields of parameters', () => {
     expect(parameters).toEqual({ city: '' });
   });
 
+  it('take an empty field whose default is not shown for the default of the notebook', () => {
+    const given = { token: 'x', pin_token: '***', since: '2026-01-31' };
+    const data = { ...formData(fields, given), pin_token: '', since: '' };
+    expect(readForm(fields, data, given)).toEqual({ parameters: { token: 'x' }, faults: {} });
+  });
+
   it('take an empty field of an optional parameter as none', () => {
     const own = parameterFields(SCHEMA, { ...DEFAULTS, limit: 5 });
     const data = { ...formData(own, { token: 'x' }), limit: undefined };

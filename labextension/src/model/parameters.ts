@@ -174,11 +174,11 @@ export function readForm(
     }
   }
   for (const name of fields.names) {
+    if (meansDefault(fields, data, name)) {
+      continue;
+    }
     const { value, fault } = readField(fields.kinds[name], data[name]);
-    // A default that JSON has not (a call) leaves its field empty: then the notebook's own is meant.
-    const known = name in given || name in fields.defaults;
-    const untouched = data[name] === undefined || data[name] === '';
-    if (fault !== undefined && (known || !untouched)) {
+    if (fault !== undefined) {
       faults[name] = fault;
     } else if (value === undefined) {
       if (fields.kinds[name].required) {
@@ -189,6 +189,12 @@ export function readForm(
     }
   }
   return { parameters, faults };
+}
+
+/** Whether a field is empty whose default is not shown (a secret, a call): then the notebook's own is meant. */
+export function meansDefault(fields: ParameterFields, data: FormData, name: string): boolean {
+  const empty = data[name] === undefined || data[name] === '';
+  return empty && !(name in fields.defaults) && !fields.kinds[name].required;
 }
 
 /** The parameters whose field does not say the notebook's default, where that is known. */

@@ -5,6 +5,7 @@ import {
   changedNames,
   type Faults,
   type FormData,
+  meansDefault,
   type ParameterFields
 } from '../../model/parameters';
 import { Note } from './Field';
@@ -144,12 +145,7 @@ export function ParameterForm(props: {
   for (const name of fields.names.filter(each => fields.kinds[each].secret)) {
     changed.delete(name);
   }
-  const hidden = new Set(
-    fields.names.filter(name => {
-      const empty = data[name] === undefined || data[name] === '';
-      return empty && !(name in fields.defaults) && !fields.kinds[name].required;
-    })
-  );
+  const hidden = new Set(fields.names.filter(name => meansDefault(fields, data, name)));
   const context: Context = { faults, defaults: fields.defaults, changed, hidden };
   return (
     <div className="jp-WfParameters">
