@@ -7,12 +7,14 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any, Unpack
 from uuid import UUID
 
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, Policies
-from jupyter_wf.core.errors import FlowRunWaitTimeout, ParameterError
+from jupyter_wf.core.errors import FlowRunWaitTimeout, InvalidRequest, ParameterError
 from jupyter_wf.core.models import Run
+from jupyter_wf.core.policies import POLICY_NAMES
 from jupyter_wf.core.scheduling_errors import AmbiguousDeployment, DeploymentExists, DeploymentNotFound
 from jupyter_wf.core.scheduling_json import PoliciesJSON
 from jupyter_wf.core.telling import moment_in, upcoming, words_of, zone_name
@@ -39,6 +41,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 _MOST = 10_000
+#: What may be meant by a keyword argument that there is not.
+_ARGUMENTS = ("schedules", "cron", "interval", "rrule", "timezone", "parameters", "work_pool", "tags", "priority")
 
 
 def deploy(
@@ -98,10 +102,25 @@ def _given(
     **others: Any,
 ) -> dict[str, Any]:
     """Return what was given in the form that `build_deployment` takes; what is None was not given."""
-    given: dict[str, Any] = {"name": name, "parameters": dict(parameters or {}), "policies": dict(policies)}
-    given["tags"] = tags if isinstance(tags, str) else list(tags)
+    _known(policies)
+    given: dict[str, Any] = {"name": name, "policies": dict(policies), "tags": _tags(tags)}
+    given["parameters"] = {} if parameters is None else parameters
     given.update((key, value) for key, value in (*others.items(), ("schedules", schedules)) if value is not None)
     return given
+
+
+def _known(policies: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that there are not, beside policies."""
+    for name in policies:
+        if name not in (*POLICY_NAMES, "policies"):
+            near = get_close_matches(name, (*POLICY_NAMES, *_ARGUMENTS), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"policies are {', '.join(POLICY_NAMES)}"
+            raise InvalidRequest(name, policies[name], f"there is no such argument or policy; {hint}")
+
+
+def _tags(given: Any) -> Any:
+    """Return tags that come one by one as a list; what is no list of texts is refused where they are checked."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str | Mapping) else given
 
 
 def serve_flow(
@@ -174,21 +193,29 @@ def run_deployment(
     ``name`` is ``flow/name``, the name alone, or the deployment's id. ``parameters`` go over the deployment's.
     ``scheduled_time`` is when the run may begin (without an offset: local time). ``timeout`` is how long (seconds) is
     waited, None for as long as it takes, 0 for not at all: the run is then returned as it is. How a run ended is in its
-    state; nothing is raised for one that failed. ``poll_interval`` (seconds) is how often it is looked, by default what
-    is good. With an ``idempotency_key`` the run is made once: a later call with the same key gets the same run.
-    ``as_subflow``: where the calling flow is stopped while it waits, so is the run.
+    state, ``run.state.result()`` is what it returned; nothing is raised for one that failed. ``poll_interval``
+    (seconds) is how often it is looked, by default what is good. With an ``idempotency_key`` the run is made once: a
+    later call with the same key gets the same run. ``as_subflow``: where the calling flow is stopped while it waits, so
+    is the run.
 
     Somebody must be there to execute it: a Jupyter server's agent, or ``jupyter wf agent start``. Where nobody is, that
     is logged as a warning. Raises `DeploymentNotFound`, `AmbiguousDeployment`, `ParameterError` for parameters that do
     not fit, and `TargetError` where the notebook is gone.
     """
-    if timeout is not None and (isinstance(timeout, bool) or not timeout >= 0):
-        raise ParameterError("timeout", f"{timeout!r} is not a number of seconds from 0")
-    calling = _Calling(str(name), dict(parameters or {}), timeout, poll_interval, as_subflow)
+    for field, value in (("timeout", timeout), ("poll_interval", poll_interval)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+            raise ParameterError(field, f"{value!r} is not a number of seconds from 0")
+    if scheduled_time is not None and not isinstance(scheduled_time, datetime):
+        raise ParameterError("scheduled_time", f"{scheduled_time!r:.100} is no datetime")
+    if idempotency_key is not None and not isinstance(idempotency_key, str):
+        raise ParameterError("idempotency_key", f"{idempotency_key!r:.100} is no text")
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise ParameterError("parameters", f"{parameters!r:.100} is no mapping of values by name")
+    calling = _Calling(str(name), parameters or {}, timeout, poll_interval, as_subflow)
     calling.options = {
         "due_at": None if scheduled_time is None else scheduled_time.timestamp(),
         "name": flow_run_name,
-        "tags": list(tags or ()),
+        "tags": () if tags is None else _tags(tags),
         "key": idempotency_key,
     }
     return calling.run_async() if is_awaiting() else calling.run()
@@ -200,7 +227,7 @@ class _Calling:
     options: dict[str, Any]
 
     def __init__(
-        self, name: str, parameters: dict[str, Any], timeout: float | None, interval: float | None, is_part: bool
+        self, name: str, parameters: Mapping[str, Any], timeout: float | None, interval: float | None, is_part: bool
     ) -> None:
         self._name = name
         self._parameters = parameters

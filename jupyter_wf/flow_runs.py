@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from json import dumps
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from jupyter_wf.core.errors import (
     FlowPauseTimeout,
     FlowRunWaitTimeout,
     InputRefused,
+    MissingResult,
     ParameterError,
     PauseError,
     RunFinished,
@@ -24,11 +26,13 @@ from jupyter_wf.core.errors import (
 )
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE
+from jupyter_wf.core.states import LazyValue
 from jupyter_wf.engine.awaiting import either, is_awaiting
 from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.engine.pausing import REFUSED, Pause, Question, answer_to, current_flow_run
 from jupyter_wf.engine.resumption import answer
 from jupyter_wf.engine.runtime import Runtime, current_runtime
+from jupyter_wf.store.blobs import Payload
 
 __all__ = [
     "FlowPauseTimeout",
@@ -45,6 +49,8 @@ _INTERVAL = 0.01
 #: How long (seconds) the owner of a paused run, or a new process, may take to be heard of.
 _PATIENCE = 60.0
 _LOG_TAIL = 2_000
+#: How long (seconds) a run that has failed may take to be tried again, where nobody is there to see to that.
+_UNSETTLED = 60.0
 
 
 def pause_flow_run(
@@ -234,27 +240,31 @@ def wait_for_flow_run(
     """Wait until a flow run, of whichever process, has ended; return the `Run`, in an event loop an awaitable of it.
 
     ``timeout`` is in seconds, None for no end; ``poll_interval`` (seconds) is how often it is looked, by default what
-    is good. ``log_states`` has each state logged. A suspended run has not ended. Raises `RunNotFound` and
-    `FlowRunWaitTimeout`.
+    is good. ``log_states`` has each state logged. A suspended run has not ended, nor has one of a deployment that is to
+    be tried again. What a completed run has returned is ``run.state.result()``. Raises `RunNotFound`,
+    `FlowRunWaitTimeout`, and `ParameterError` for a time that is none.
     """
+    for name, value in (("timeout", timeout), ("poll_interval", poll_interval)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+            raise ParameterError(name, f"{value!r} is not a number of seconds from 0")
     waiting = _Waiting(current_runtime(), str(flow_run_id), timeout, log_states)
     interval = waiting.runtime.settings.tail_interval if poll_interval is None else poll_interval
     if is_awaiting():
         return _ended(waiting, interval)
     pause = threading.Event()
     with waiting.runtime.waiting():
-        while not (run := waiting.look()).state.is_final():
+        while not waiting.over():
             pause.wait(waiting.left(interval))
-    return run
+    return waiting.ended()
 
 
 async def _ended(waiting: _Waiting, interval: float) -> Run:
     # Only those who await need it.
     import asyncio
 
-    while not (run := await asyncio.to_thread(waiting.look)).state.is_final():
+    while not await asyncio.to_thread(waiting.over):
         await asyncio.sleep(waiting.left(interval))
-    return run
+    return waiting.ended()
 
 
 class _Waiting:
@@ -266,12 +276,50 @@ class _Waiting:
         self._until = None if timeout is None else time.monotonic() + timeout
         self._logs = log_states
         self._told = 0
+        self._failed_until: float | None = None
         # It may be one of this process, begun just now.
         runtime.journal.flush()
         self._run = runtime.store.get_run(run_id)
 
-    def look(self) -> Run:
-        """Return the run as it is now."""
+    def over(self) -> bool:
+        """Look at the run, and return whether it has ended for good."""
+        if not self._look().state.is_final():
+            self._failed_until = None
+            return False
+        return not self._may_go_on() and self._look().state.is_final()
+
+    def ended(self) -> Run:
+        """Return the run that is over, with what reads its result."""
+        run, runtime = self._run, self.runtime
+        if not run.state.is_completed():
+            return run
+
+        def load() -> Any:
+            kept = runtime.store.run_result(run.id)
+            if kept is not None:
+                return runtime.blobs.load(Payload(kept.format, kept.data))
+            if run.source.get("notebook"):
+                # One that returns nothing.
+                return None
+            raise MissingResult(f"run {run.id} has no result to read: it was not stored")
+
+        return replace(run, state=replace(run.state, data=LazyValue(load)))
+
+    def _may_go_on(self) -> bool:
+        """Return whether whoever sees to the ends of queued runs has yet to say that this one is not tried again."""
+        state = self._run.state
+        if not (state.is_failed() or state.is_crashed()):
+            return False
+        queued = self.runtime.store.queue.get(self._run.id) if self._run.source.get("queued") else None
+        if queued is None or queued.settled:
+            return False
+        if not queued.policies.retries and queued.policies.on_crash != "resume":
+            return False
+        if self._failed_until is None:
+            self._failed_until = time.monotonic() + _UNSETTLED
+        return time.monotonic() < self._failed_until
+
+    def _look(self) -> Run:
         run = self._run = self.runtime.store.get_run(self._run.id)
         if self._logs:
             states = self.runtime.store.states(run.id)

@@ -11,7 +11,15 @@ from typing import Any
 
 from jupyter_wf.core.errors import InvalidRequest, ParameterError
 
-__all__ = ["check_description", "check_name", "check_priority", "check_tags", "json_values", "plain_values"]
+__all__ = [
+    "check_description",
+    "check_name",
+    "check_priority",
+    "check_run_name",
+    "check_tags",
+    "json_values",
+    "plain_values",
+]
 
 _LONGEST_NAME = 250
 _LONGEST_DESCRIPTION = 10_000
@@ -21,10 +29,22 @@ _HIGHEST = 1_000_000
 
 def check_name(field: str, value: Any) -> str:
     """Return a name that can stand in an address. Raises `InvalidRequest` with the field."""
+    name = _checked_text(field, value)
+    if "/" in name:
+        raise InvalidRequest(field, value, "it has a slash")
+    return name
+
+
+def check_run_name(value: Any) -> str | None:
+    """Return the name of a run, None for one that is to be made up. Raises `InvalidRequest`."""
+    return None if value is None else _checked_text("flow_run_name", value)
+
+
+def _checked_text(field: str, value: Any) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME or value != value.strip():
         raise InvalidRequest(field, value, f"give a text of 1 to {_LONGEST_NAME} characters, without spaces around it")
-    if "/" in value or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in value):
-        raise InvalidRequest(field, value, "it has a slash or a control character")
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in value):
+        raise InvalidRequest(field, value, "it has a control character")
     return value
 
 
@@ -51,7 +71,7 @@ def _plain(name: str, value: Any) -> Any:
     if dump is not None:
         return dump(mode="json")
     raise ParameterError(
-        name, f"a {type(value).__name__} can't be given to a deployment: only what JSON has, and dates"
+        name, f"a value of type {type(value).__name__} can't be given to a deployment: only what JSON has, and dates"
     )
 
 

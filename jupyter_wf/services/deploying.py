@@ -20,6 +20,7 @@ from jupyter_wf.core.deployment_fields import (
     check_description,
     check_name,
     check_priority,
+    check_run_name,
     check_tags,
     json_values,
     plain_values,
@@ -89,6 +90,7 @@ def build_deployment(
     runs would not have.
     """
     _known_keys(given)
+    paused = _paused(given)
     name = check_name("name", given.get("name", None if base is None else base.name))
     policies = check_policies(given.get("policies", {}), None if base is None else base.policies)
     what, digest = _pinned(settings, what, policies, None if repin or base is None else base.digest, keep)
@@ -110,8 +112,8 @@ def build_deployment(
         digest=digest,
         policies=policies,
         schedules=schedules,
-        paused_at=base.paused_at if base else now if _paused(given) else None,
-        paused_reason=base.paused_reason if base else _PAUSED if _paused(given) else None,
+        paused_at=base.paused_at if base else now if paused else None,
+        paused_reason=base.paused_reason if base else _PAUSED if paused else None,
         failures=base.failures if base else 0,
         declared_in=declared_in if declared_in is not None else base.declared_in if base else None,
         created_at=base.created_at if base else now,
@@ -218,6 +220,8 @@ def trigger(
     if run_id and store.queue.get(run_id) is not None:
         return run_id
     arguments = deployable_of(settings, deployment).arguments
+    if parameters is not None and not all(isinstance(each, str) for each in parameters):
+        raise InvalidRequest("parameters", parameters, "give an object: parameters by name")
     given = {**deployment.parameters, **plain_values(parameters or {})}
     queued = QueuedRun(
         run_id=run_id,
@@ -234,6 +238,7 @@ def trigger(
         tags=tuple(dict.fromkeys((*deployment.tags, *check_tags(tags)))),
     )
     told = {**source_of(deployment), **(source or {})}
+    name = check_run_name(name)
     try:
         return store.queue.submit(queued, name=name, flow_name=deployment.flow_name, now=now, source=told)
     except Exception:

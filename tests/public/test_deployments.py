@@ -185,7 +185,7 @@ def _flow_of(folder: Path) -> str:
         ({"priority": "high"}, InvalidRequest, "whole number"),
         ({"work_pool": ""}, InvalidRequest, "pool"),
         ({"kernel": "no-such-kernel"}, InvalidRequest, "there is no such kernel"),
-        ({"nonsense": 1}, InvalidRequest, "no such policy"),
+        ({"nonsense": 1}, InvalidRequest, "no such argument or policy"),
     ],
     ids=str,
 )
