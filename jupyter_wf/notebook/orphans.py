@@ -1,4 +1,8 @@
-"""What a kernel has started and its runner did not come to end: known by a number in the kernel's private folder."""
+"""What a run has started and nobody has ended: known by its process group, or by its runner's mark.
+
+The mark is the name of the runner's private folder, in the environment of all that a run starts. Out of reach is what
+has left the group, and was started with an environment that does not have it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,13 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-__all__ = ["RUN_VARIABLE", "end_left_orphans", "end_orphans", "note_group"]
+__all__ = ["RUNNER_VARIABLE", "end_escaped", "end_left_orphans", "end_orphans", "note_group", "sessions"]
 
-#: In a runner that executes a flow: the id of its run, for what the flow starts.
-RUN_VARIABLE = "JUPYTER_WF_QUEUED_RUN"
+#: The name of the runner's private folder.
+RUNNER_VARIABLE = "JUPYTER_WF_RUNNER"
 
 _FILE = "group"
 
@@ -23,43 +27,81 @@ def note_group(private: Path, group: int) -> None:
 
 
 def end_orphans(private: Path) -> None:
-    """Kill what is left of the process group of a kernel whose private folder is still there.
+    """Kill what a runner whose private folder is still there, so that it could not do so itself, has left running.
 
-    To be called at once when the runner that had the kernel has ended: as long as one process of the group lives, its
-    number is nobody else's.
+    To be called at once when the runner has ended: as long as one process of the kernel's group lives, its number is
+    nobody else's.
     """
+    if not private.is_dir():
+        return
     with contextlib.suppress(OSError, ValueError):
         group = int((private / _FILE).read_text())
         if group > 1:
             os.killpg(group, signal.SIGKILL)
+    end_escaped(private.name)
 
 
-def end_left_orphans(private: Path, run_id: str) -> bool:
-    """Kill what a run has left running although its runner has been dead for some time; return whether anything was.
+def sessions() -> frozenset[int]:
+    """Return the numbers of the sessions that there are; none where the system does not list its processes."""
+    return frozenset(session for pid in _processes() if (session := _session(pid)) is not None)
 
-    The number may be another group's by now: it is killed only where one of its processes was started with the id of
-    the run in its environment, which only Linux tells. The private folder is taken away.
+
+def end_escaped(mark: str, *, but: Collection[int] = ()) -> bool:
+    """Kill the processes that were started with a runner's mark in their environment; return whether any were.
+
+    That is what has left the process group, by ``setsid`` for one. Left alone are this process and those whose session
+    is one of ``but``: looking at environments costs most. Only on Linux.
     """
+    found = [
+        pid for pid in _processes() if pid != os.getpid() and _session(pid) not in but and _has(pid, mark.encode())
+    ]
+    for pid in found:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)
+
+
+def end_left_orphans(private: Path) -> bool:
+    """Kill what a runner has left running that has been dead for some time; return whether anything was.
+
+    The number may be another group's by now: it is killed only where one of its processes was started with the runner's
+    mark in its environment, which only Linux tells. The private folder is taken away.
+    """
+    mark = private.name.encode()
     ended = False
     with contextlib.suppress(OSError, ValueError):
         group = int((private / _FILE).read_text())
-        if group > 1 and any(run_id.encode() in _environment(pid) for pid in _members(group)):
+        if group > 1 and any(_has(pid, mark) for pid in _members(group)):
             os.killpg(group, signal.SIGKILL)
             ended = True
+    ended |= end_escaped(private.name)
     shutil.rmtree(private, ignore_errors=True)
     return ended
 
 
-def _members(group: int) -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with contextlib.suppress(OSError):
-                if os.getpgid(int(name)) == group:
-                    yield int(name)
+def _processes() -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return []
 
 
-def _environment(pid: int) -> bytes:
+def _session(pid: int) -> int | None:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return os.getsid(pid)
     except OSError:
-        return b""
+        return None
+
+
+def _members(group: int) -> Iterator[int]:
+    for pid in _processes():
+        with contextlib.suppress(OSError):
+            if os.getpgid(pid) == group:
+                yield pid
+
+
+def _has(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return b"%s=%s\0" % (RUNNER_VARIABLE.encode(), mark) in file.read()
+    except OSError:
+        return False

@@ -34,6 +34,9 @@ __all__ = ["Agent"]
 _LOOK = 5.0
 #: Seconds that a runner gets to end by itself, beyond what it needs to interrupt, TERM and KILL its kernel.
 _PATIENCE = 30.0
+#: After so many looks a runner that has not taken its run is not waited for any more. What the state file lets nobody
+#: do counts for none.
+_MOST_UNTAKEN = 12
 #: Seconds after which it is tried again to do what the state file did not let us.
 _AGAIN = 1.0
 #: Seconds between two looks at what a dead agent has left running.
@@ -337,6 +340,11 @@ class Agent:
         for held in list(self._held.values()):
             run = runs.get(held.run_id)
             if held.code is not None or run is None or run.attempt != held.claimed.attempt:
+                continue
+            held.untaken = held.untaken + 1 if run.process_id is None and not run.state.is_closed() else 0
+            if held.untaken >= _MOST_UNTAKEN:
+                self._log.warning("run %s: its runner %d has not taken it, and is killed", run.id, held.process.pid)
+                held.kill()
                 continue
             timeout = held.claimed.queued.policies.timeout
             late = timeout is not None and now - held.since > timeout

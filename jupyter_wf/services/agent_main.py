@@ -16,6 +16,7 @@ from jupyter_wf.services.agent import Agent
 from jupyter_wf.services.agent_options import DRAIN_VARIABLE, LEASE, PRELOAD_VARIABLE, AgentOptions
 from jupyter_wf.services.agent_runs import ColdRunners, Runners
 from jupyter_wf.services.local_agent import LOCAL_AGENT
+from jupyter_wf.services.runners import sweep_private
 from jupyter_wf.services.warm import Warm
 from jupyter_wf.store.processes import this_process
 from jupyter_wf.store.sqlite import open_store
@@ -69,6 +70,7 @@ def serve(settings: Settings, options: AgentOptions) -> bool:
     with closing(open_store(settings)) as store:
         agent = Agent(store, settings, this_process("agent"), _runners(settings), options, log=_log)
         agent.heed_signals()
+        sweep_private()
         _log.info("agent %s, pid %d: at most %d runs of %s", options.name, os.getpid(), options.limit, options.pools)
         return agent.run()
 

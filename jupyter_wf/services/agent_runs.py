@@ -96,6 +96,8 @@ class Held:
     since: float = field(default_factory=time.monotonic)
     #: When it was first seen that it is to stop, or has ended, although its process is there.
     overdue: float | None = None
+    #: At how many looks the run had not been taken by its runner.
+    untaken: int = 0
     #: The exit code, once the process has ended.
     code: int | None = None
 
@@ -132,4 +134,4 @@ def end_left(settings: Settings, run_id: str, attempt: int) -> None:
         private = Path((run_folder(settings, run_id, attempt) / _PRIVATE).read_text())
         # It is one of ours, whatever the file says.
         if private.name.startswith("jwf-") and private.is_dir() and private.stat().st_uid == os.getuid():
-            end_left_orphans(private, run_id)
+            end_left_orphans(private)

@@ -15,6 +15,7 @@ from jupyter_wf.core.settings import PARENT_VARIABLE
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.context import ROOT_VARIABLE
 from jupyter_wf.engine.runs import LiveRun
+from jupyter_wf.notebook.orphans import RUNNER_VARIABLE
 from jupyter_wf.notebook.plan import Plan
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ async def execute_notebook(
         **os.environ,
         PARENT_VARIABLE: live.id,
         ROOT_VARIABLE: live.root_id,
+        RUNNER_VARIABLE: Path(job["private"]).name,
         # As the Jupyter server does: what is run is known to the kernel by the notebook's name.
         "JPY_SESSION_NAME": job["notebook"],
     }

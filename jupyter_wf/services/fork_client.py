@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from jupyter_wf.notebook.orphans import end_orphans
 from jupyter_wf.services.forks import COMMAND, send
 
 __all__ = ["ForkServer", "RunnerProcess", "Spare", "Stamps", "clear"]
+
+_log = logging.getLogger(__name__)
 
 
 class RunnerProcess:
@@ -106,6 +111,13 @@ class Spare:
             self.channel.shutdown(socket.SHUT_RDWR)
 
 
+def _ready(handles: Iterable[int]) -> bool:
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class ForkServer:
     """A fork server and its children. Raises `OSError` where it can't be started."""
 
@@ -134,6 +146,8 @@ class ForkServer:
         self.children: dict[int, Spare] = {}
         self._number = 0
         self.taught = False
+        #: Since when (monotonic clock) it has not done what it was asked for, None where it is quick enough.
+        self.silent_since: float | None = None
 
     def fork(self, name: str, private: Path) -> Spare:
         """Ask for another spare with a kernel called ``name``. Raises `OSError`."""
@@ -167,6 +181,18 @@ class ForkServer:
             self.spares.pop().dismiss()
         with contextlib.suppress(OSError):
             send(self.pipe, {"retire": True})
+
+    def is_late(self) -> bool:
+        """Return whether it has not said that one of its children has ended, or is silent altogether."""
+        handles = [spare.handle for spare in self.children.values() if spare.handle >= 0]
+        return self.silent_since is not None or _ready(handles)
+
+    def is_silent(self) -> float:
+        """Note that it does not answer, and is not to be asked; return since when (monotonic clock) that is known."""
+        if self.silent_since is None:
+            _log.warning("the fork server does not answer: runners are started without it")
+            self.ready, self.silent_since = False, time.monotonic()
+        return self.silent_since
 
     def is_gone(self) -> None:
         """Take in that it has ended."""

@@ -23,7 +23,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.notebook.exports import export_notebook
-from jupyter_wf.notebook.orphans import RUN_VARIABLE, note_group
+from jupyter_wf.notebook.orphans import RUNNER_VARIABLE, note_group
 from jupyter_wf.notebook.plan import Plan
 from jupyter_wf.notebook.snapshots import read_snapshot
 from jupyter_wf.notebook.source import NotebookSource, read_notebook
@@ -76,7 +76,7 @@ def execute_queued(
                 kernel = None
             # What it starts is in this process's own group.
             note_group(Path(job["private"]), os.getpgrp())
-            os.environ[RUN_VARIABLE] = run.id
+            os.environ[RUNNER_VARIABLE] = Path(job["private"]).name
             execute_flow(live, queued, folder=Path(job["folder"]))
     except BaseException as error:
         live.close(StateType.CRASHED, f"the runner failed: {type(error).__name__}: {error}", error)

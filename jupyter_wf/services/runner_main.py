@@ -20,8 +20,10 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runs import LiveRun
 from jupyter_wf.engine.runtime import Runtime, load_settings
+from jupyter_wf.notebook.orphans import end_escaped, sessions
 from jupyter_wf.services.execution import execute_notebook
 from jupyter_wf.services.queued_runs import execute_queued
+from jupyter_wf.services.runners import own_private
 
 if TYPE_CHECKING:
     from jupyter_wf.notebook.kernels import HeadlessKernel
@@ -41,8 +43,22 @@ def perform(job: dict[str, Any], loop: asyncio.Runner, kernel: HeadlessKernel | 
     """Execute a job on an event loop; return 0 when its run was brought to an end, whatever end.
 
     ``kernel`` is one that was started in advance on the same loop. It is used where it is the kind of kernel that is
-    wanted, and ended in any case. Raises what it was that the runner could not do.
+    wanted, and ended in any case. Whatever else the run has started is ended, and its private folder taken away.
+    Raises what it was that the runner could not do.
     """
+    private = Path(job["private"])
+    own_private(private)
+    mine = [os.getpid(), *([] if kernel is None or kernel.pid is None else [kernel.pid])]
+    # Only what has begun a session meanwhile, or belongs to one of ours, can be the run's.
+    others = sessions() - {os.getsid(pid) for pid in mine}
+    try:
+        return _perform(job, loop, kernel)
+    finally:
+        end_escaped(private.name, but=others)
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _perform(job: dict[str, Any], loop: asyncio.Runner, kernel: HeadlessKernel | None) -> int:
     runtime = Runtime.open(load_settings(), role="runner")
     try:
         runtime.journal.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,16 +13,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, Settings
 from jupyter_wf.engine.context import ROOT_VARIABLE
+from jupyter_wf.notebook.orphans import RUNNER_VARIABLE
+from jupyter_wf.store.processes import is_dead, this_process
 
-__all__ = ["PASS_VARIABLE", "clean_environment", "last_words", "private_folder", "start_runner"]
+__all__ = [
+    "PASS_VARIABLE",
+    "clean_environment",
+    "last_words",
+    "own_private",
+    "private_folder",
+    "start_runner",
+    "sweep_private",
+]
 
 #: Names of environment variables, separated by commas, that are handed on although they look like secrets.
 PASS_VARIABLE = "JUPYTER_WF_PASS_ENV"
 _RUNNER = "jupyter_wf.services.runner_main"
 _SECRET_ENDINGS = ("_TOKEN", "_SECRET")
+_OF_RUNS = (PARENT_VARIABLE, ROOT_VARIABLE, RUNNER_VARIABLE)
 _LOG_TAIL = 2_000
+_PREFIX = "jwf-"
+_OWNER = "owner"
 #: Bytes of a folder's path in which sockets still fit: their paths end at 108 on Linux, at 104 elsewhere.
 _LONGEST_FOLDER = 80
 
@@ -35,13 +50,39 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if (name in kept or not name.upper().endswith(_SECRET_ENDINGS)) and name not in (PARENT_VARIABLE, ROOT_VARIABLE)
+        if (name in kept or not name.upper().endswith(_SECRET_ENDINGS)) and name not in _OF_RUNS
     }
 
 
 def private_folder() -> Path:
     """Make a folder for a kernel's sockets that only we can enter, with a path that is short enough for them."""
-    return Path(tempfile.mkdtemp(prefix="jwf-", dir=_short_folder()))
+    private = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_short_folder()))
+    own_private(private)
+    return private
+
+
+def own_private(private: Path) -> None:
+    """Write down in a private folder that it is needed as long as this process lives; make it where it is gone."""
+    told = json.dumps(this_process("runner"))
+    try:
+        (private / _OWNER).write_text(told)
+    except FileNotFoundError:
+        # Whoever had made it has died, and was tidied up after.
+        private.mkdir(mode=0o700)
+        (private / _OWNER).write_text(told)
+
+
+def sweep_private() -> int:
+    """Take away the private folders whose owners were killed together with all who could; return how many."""
+    swept = 0
+    for path in Path(_short_folder() or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            if not path.is_symlink() and path.stat().st_uid == os.getuid():
+                owner = ProcessInfo._make(json.loads((path / _OWNER).read_text()))
+                if is_dead(owner):
+                    shutil.rmtree(path)
+                    swept += 1
+    return swept
 
 
 def _short_folder() -> str | None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def be_spare(channel: int, name: str, private: Path, *, tells: bool = False) -> 
         if not line:
             if kernel is not None:
                 loop.run(kernel.stop(politely=False))
+            shutil.rmtree(private, ignore_errors=True)
             return 0
         told = json.loads(line)
         pipe.close()

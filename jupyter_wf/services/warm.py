@@ -38,6 +38,8 @@ _SOON = 0.5
 _LOOK = 5.0
 #: Seconds that a fork, or handing over a job, may take.
 _PATIENCE = 10.0
+#: Seconds after which a fork server that answers nobody is killed. It may be importing something.
+_SILENT = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -173,8 +175,10 @@ class Warm:
 
     def _hand_over(self, spare: Spare, job: Mapping[str, Any], log: Path) -> RunnerProcess | None:
         """Give a spare its job; return None where it has died."""
-        spare.born.wait(_PATIENCE)
+        born = spare.born.wait(_PATIENCE)
         with self._lock:
+            if not born:
+                self._do_without(spare)
             if spare.pid is None or spare.ended:
                 spare.dismiss()
                 return None
@@ -186,6 +190,12 @@ class Warm:
             spare.dismiss()
             return None
         return process
+
+    def _do_without(self, spare: Spare) -> None:
+        """Have nothing forked until the server answers that was asked for this spare."""
+        for server in self._servers:
+            if spare in server.asked.values():
+                server.is_silent()
 
     def _start_cold(self, job: Mapping[str, Any], log: Path) -> RunnerProcess:
         private = private_folder()
@@ -256,6 +266,10 @@ class Warm:
         if now >= self._look_at:
             self._look_at = now + _LOOK
             self._drop_stale()
+            for server in self._servers:
+                if server.is_late() and now - server.is_silent() > _SILENT:
+                    # What runs goes on.
+                    server.process.kill()
         if self._server is None and now >= self._start_at:
             self._start_server()
         server = self._server
@@ -296,6 +310,8 @@ class Warm:
         except OSError:
             message, files = None, []
         with self._lock:
+            if message is not None and server.silent_since is not None:
+                server.ready, server.silent_since = server is self._server, None
             if message is None:
                 self._lose(server)
             elif "forked" in message:

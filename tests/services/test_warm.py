@@ -165,6 +165,41 @@ def test_runs_outlive_a_killed_fork_server(light: Light) -> None:
     assert hearth.start("1 + 1").printed() == ["2"]
 
 
+def test_a_fork_server_that_does_not_answer_is_done_without(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_wf.services.warm._PATIENCE", 0.1)
+    monkeypatch.setattr("jupyter_wf.services.warm._LOOK", 0.2)
+    hearth = light()
+    hearth.ready()
+    server = hearth.warm.server_pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    first, second = hearth.start("1"), hearth.start("2")
+    assert second.printed() == ["2"]
+    until(lambda: first.run.state.type is StateType.COMPLETED)
+    assert hearth.warm.server_pid is None and first.process.poll() is None
+    os.kill(server, signal.SIGCONT)
+    assert first.printed() == ["1"]
+    hearth.ready()
+    assert hearth.warm.server_pid == server
+
+
+def test_a_fork_server_that_does_not_answer_for_long_is_killed(light: Light, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_wf.services.warm._LOOK", 0.1)
+    monkeypatch.setattr("jupyter_wf.services.warm._SILENT", 0.5)
+    hearth = light()
+    hearth.ready()
+    server = hearth.warm.server_pid
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    # Nobody tells that its runner has ended.
+    started = hearth.start("1")
+    assert started.process.wait(30) == LOST
+    assert started.run.state.type is StateType.COMPLETED
+    gone(server)
+    hearth.ready()
+    assert hearth.warm.server_pid != server
+
+
 def test_a_spare_whose_kernel_dies_is_replaced(light: Light) -> None:
     hearth = light()
     hearth.ready()
