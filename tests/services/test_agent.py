@@ -12,6 +12,7 @@ import pytest
 from jupyter_wf.core.deployments import Deployment, Policies
 from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
+from jupyter_wf.flow_runs import wait_for_flow_run
 from jupyter_wf.notebook.snapshots import keep_snapshot
 from jupyter_wf.notebook.source import read_notebook
 from jupyter_wf.services.results import plain_result
@@ -84,12 +85,13 @@ def test_notebooks_run_as_they_are_now_or_as_they_were_pinned(yard: Yard) -> Non
 
 
 def test_a_run_that_fails_is_tried_again_and_restores_what_had_completed(yard: Yard) -> None:
-    flow = yard.submit("fail_once", policies=Policies(retries=1))
+    flow = yard.submit("fail_once", policies=Policies(retries=1, retry_delay=0.5))
     cells = ("%load_ext jupyter_wf", "%%task one\nx = 1", "from pathlib import Path\nassert Path('tried').exists()")
     write_notebook(yard.folder / "n.ipynb", *cells)
     with agent_process(yard.home, "--limit", "1"):
-        run = yard.ended(flow)
+        run = wait_for_flow_run(flow, timeout=40)
         assert (run.state.name, run.attempt, _result(yard, run)) == ("Completed", 2, 2)
+        assert yard.ended(flow).attempt == 2
         assert yard.notes() == ["step 1", "step 2"]
         (yard.folder / "tried").unlink()
         notebook = yard.submit("n.ipynb", policies=Policies(retries=1, retry_delay=0.5))
