@@ -167,7 +167,8 @@ def test_a_decision_is_written_whole_or_not_at_all(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="power cut"):
-        broken.setattr("jupyter_wf.store.sqlite.slots.put", power_cut)
+        # The run and its events are written then, its places in the queue and among the slots are not.
+        broken.setattr("jupyter_wf.store.sqlite.slot_rows.write_rows", power_cut)
         store.slots.decide([slot_runs(schedule, 1)], T + 60)
     assert store.list_runs().items == () and store.queue.waiting() == []
     assert store.deployments.get(deployment.id).schedules == (schedule,)

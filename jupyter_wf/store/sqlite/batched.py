@@ -9,7 +9,16 @@ from jupyter_wf.core.states import TERMINAL_TYPES
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.texts import clean, clean_json, cleaned
 
-__all__ = ["LOAD_RUN", "BatchedRun", "last_number", "write_created", "write_events", "write_loaded"]
+__all__ = [
+    "LOAD_RUN",
+    "BatchedRun",
+    "last_number",
+    "write_created",
+    "write_events",
+    "write_loaded",
+    "write_rows",
+    "write_runs",
+]
 
 _TERMINAL = frozenset(t.value for t in TERMINAL_TYPES)
 #: Rows of one INSERT: a statement of many rows costs half of as many statements (up to some 500 values).
@@ -153,7 +162,12 @@ def write_created(connection: sqlite.Connection, created: Iterable[tuple[RunCrea
     values: list[object] = []
     for entry, run in created:
         values += _created_values(entry, run)
-    _insert(connection, _INSERT_RUNS, _RUN_SIZES, values, _RUN_WIDTH)
+    write_runs(connection, values)
+
+
+def write_runs(connection: sqlite.Connection, values: list[object]) -> None:
+    """Insert runs: ``values`` are those of one run after the other, as the columns of `_INSERT_RUNS`."""
+    write_rows(connection, _INSERT_RUNS, _RUN_SIZES, values, _RUN_WIDTH)
 
 
 def write_loaded(connection: sqlite.Connection, loaded: Iterable[BatchedRun]) -> None:
@@ -175,7 +189,7 @@ def write_loaded(connection: sqlite.Connection, loaded: Iterable[BatchedRun]) ->
 
 def write_events(connection: sqlite.Connection, values: list[object]) -> None:
     """Insert events: ``values`` are those of one event after the other."""
-    _insert(connection, _INSERT_EVENTS, _EVENT_SIZES, values, _EVENT_WIDTH)
+    write_rows(connection, _INSERT_EVENTS, _EVENT_SIZES, values, _EVENT_WIDTH)
 
 
 def _created_values(entry: RunCreated, run: BatchedRun) -> tuple[object, ...]:
@@ -203,7 +217,10 @@ def _created_values(entry: RunCreated, run: BatchedRun) -> tuple[object, ...]:
     )
 
 
-def _insert(connection: sqlite.Connection, head: str, sizes: Sequence[int], values: list[object], width: int) -> None:
+def write_rows(
+    connection: sqlite.Connection, head: str, sizes: Sequence[int], values: list[object], width: int
+) -> None:
+    """Execute ``head``, an INSERT that ends with VALUES, for rows of ``width`` values; ``sizes`` ends with 1."""
     row = f"({','.join('?' * width)})"
     done, total = 0, len(values)
     for size in sizes:

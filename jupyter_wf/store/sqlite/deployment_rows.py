@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any
@@ -61,7 +61,7 @@ def deployment_from(row: Sequence[Any], schedules: Iterable[DeploymentSchedule] 
         target=row[4],
         parameters=json.loads(row[5]),
         pool=row[6],
-        tags=tuple(json.loads(row[7])),
+        tags=() if row[7] == "[]" else tuple(json.loads(row[7])),
         description=row[8],
         priority=row[9],
         kernel=row[10],
@@ -77,14 +77,14 @@ def deployment_from(row: Sequence[Any], schedules: Iterable[DeploymentSchedule] 
     )
 
 
-def schedule_from(row: Sequence[Any]) -> DeploymentSchedule:
-    """Return the schedule of a row of `SCHEDULE_COLUMNS`."""
+def schedule_from(row: Sequence[Any], spec: Mapping[str, Any] | None = None) -> DeploymentSchedule:
+    """Return the schedule of a row of `SCHEDULE_COLUMNS`; its ``spec`` need not be read again where it is known."""
     return DeploymentSchedule(
         id=row[0],
         deployment_id=row[1],
-        spec=json.loads(row[2]),
+        spec=json.loads(row[2]) if spec is None else spec,
         slug=row[3],
-        parameters=json.loads(row[4]),
+        parameters={} if row[4] == "{}" else json.loads(row[4]),
         active=bool(row[5]),
         start_at=row[6],
         end_at=row[7],

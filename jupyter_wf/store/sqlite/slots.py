@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
-from jupyter_wf.core.codec import iso
-from jupyter_wf.core.deployments import (
-    Deployment,
-    DeploymentKind,
-    DeploymentSchedule,
-    Policies,
-    QueuedRun,
-    SlotDecision,
-    address_of,
-)
-from jupyter_wf.core.events import RunCreated, StateChanged
+from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, SlotDecision
 from jupyter_wf.core.failpoints import failpoint
-from jupyter_wf.core.ids import new_id, run_name
-from jupyter_wf.core.parameters import to_json
 from jupyter_wf.store.scheduling import Due, Slots, SlotStore
+from jupyter_wf.store.sqlite.batched import write_events
 from jupyter_wf.store.sqlite.cancelling import cancel
 from jupyter_wf.store.sqlite.checks import HIGHEST, checked_integer
-from jupyter_wf.store.sqlite.closing import find_above, write_event
+from jupyter_wf.store.sqlite.closing import find_above
 from jupyter_wf.store.sqlite.database import Database
 from jupyter_wf.store.sqlite.deployment_rows import (
     DEPLOYMENT_COLUMNS,
     SCHEDULE_COLUMNS,
     deployment_from,
-    policies_from,
     schedule_from,
 )
 from jupyter_wf.store.sqlite.driver import sqlite
 from jupyter_wf.store.sqlite.journal import SqliteJournal
 from jupyter_wf.store.sqlite.owners import Owners
-from jupyter_wf.store.sqlite.queue_rows import NewRun, place, put, source_of
+from jupyter_wf.store.sqlite.slot_rows import LIVE_COLUMNS, Live, Shared, SlotRows, shared_by
 from jupyter_wf.store.sqlite.texts import state_payload
 
 __all__ = ["SlotTable"]
 
 _WIDTH = len(SCHEDULE_COLUMNS.split(", "))
 _LIVE = "s.live = 1 AND s.next_slot IS NOT NULL"
-_LIVE_COLUMNS = (
-    "s.id, s.watermark, s.parameters, d.id, d.flow_name, d.name, d.kind, d.target, d.parameters, d.pool, d.tags, "
-    "d.priority, d.kernel, d.digest, d.policies"
-)
-_ENDS = {"missed": "Missed", "skipped": "Skipped"}
 _SOON_LATE = "stage = 'waiting' AND late = 0 AND due_at < ?"
 _NAMED = "(SELECT value FROM json_each(?))"
 
@@ -117,8 +101,10 @@ class SlotTable(SlotStore):
             connection.executemany(
                 "UPDATE runs SET state_name = 'Late', state_at = ? WHERE n = ?", [(now, row[0]) for row in found]
             )
+            events: list[object] = []
             for n, _, message, attempt in found:
-                write_event(connection, n, now, "state", state_payload("SCHEDULED", "Late", message, attempt))
+                events += (now, n, "state", state_payload("SCHEDULED", "Late", message, attempt), None)
+            write_events(connection, events)
             return [row[1] for row in found]
 
         self._journal.settle()
@@ -142,8 +128,7 @@ class _Deciding:
         self._connection = connection
         self._owners = owners
         self._now = now
-        self._runs: list[NewRun] = []
-        self._slots: list[tuple[str, float, str]] = []
+        self._rows = SlotRows(connection, now)
         self._marks: list[tuple[object, ...]] = []
         self._cancels: set[str] = set()
 
@@ -161,120 +146,48 @@ class _Deciding:
             run = find_above(connection, run_id)
             if run is not None:
                 cancel(connection, self._owners, run, self._now, "a newer run of its deployment is due")
-        put(connection, self._runs)
-        connection.executemany("INSERT INTO slots (schedule_id, slot, run_id) VALUES (?, ?, ?)", self._slots)
+        self._rows.write()
         connection.executemany(
             "UPDATE schedules SET watermark = ?, next_slot = ?, made = made + ? WHERE id = ?", self._marks
         )
-        return [run.created.run_id for run in self._runs]
+        return self._rows.run_ids
 
-    def _decide(self, live: _Live, decisions: Iterable[SlotDecision], taken: set[tuple[str, float]]) -> int:
+    def _decide(self, live: Live, decisions: Iterable[SlotDecision], taken: set[tuple[str, float]]) -> int:
         """Note the runs of one schedule; return how many of them will be executed."""
         made = 0
-        texts: _Texts | None = None
+        shared: Shared | None = None
         for decision in decisions:
             key = (live.schedule_id, decision.slot)
             if key in taken:
                 continue
             taken.add(key)
-            if texts is None:
-                texts = _texts(live)
-            run_id = new_id()
-            self._runs.append(self._new(run_id, live, decision, texts))
-            self._slots.append((live.schedule_id, decision.slot, run_id))
+            if shared is None:
+                shared = shared_by(live)
+            self._rows.add(live, shared, decision)
             made += decision.outcome == "run"
             if decision.cancels:
                 self._cancels.add(live.deployment_id)
         return made
 
-    def _new(self, run_id: str, live: _Live, decision: SlotDecision, texts: _Texts) -> NewRun:
-        created = RunCreated(
-            *(run_id, self._now, "flow", run_name(), live.flow_name, None, None, run_id, None),
-            parameters=texts.shown,
-            tags=live.tags,
-            # One more name at the end of a JSON object.
-            source=f'{texts.source[:-1]}, "slot": "{iso(decision.slot)}"}}',
-            max_attempts=texts.policies.retries + 1,
-        )
-        if decision.outcome == "run":
-            message = decision.message or f"due {iso(decision.due_at)}"
-            begun = StateChanged(run_id, self._now, 1, "SCHEDULED", "Scheduled", message)
-            stage = "waiting"
-        else:
-            begun = StateChanged(run_id, self._now, 1, "CANCELLED", _ENDS[decision.outcome], decision.message)
-            stage = "ended"
-        queued = texts.queued(live, run_id=run_id, due_at=decision.due_at, slot=decision.slot)
-        row = place(queued, parameters=texts.parameters, policies=live.policies, tags=live.tags, stage=stage)
-        return NewRun(created, begun, row)
-
-
-class _Live(NamedTuple):
-    """What is needed of a schedule and its deployment, as it is stored: most of it is only copied."""
-
-    schedule_id: str
-    watermark: float
-    more: str
-    deployment_id: str
-    flow_name: str
-    name: str
-    kind: DeploymentKind
-    target: str
-    parameters: str
-    pool: str
-    tags: str
-    priority: int
-    kernel: str | None
-    digest: str | None
-    policies: str
-
-
-class _Texts(NamedTuple):
-    """What the runs of a schedule share: parameters as JSON, unmasked and masked, and where the runs come from."""
-
-    parameters: str
-    shown: str
-    source: str
-    policies: Policies
-
-    def queued(self, live: _Live, *, run_id: str, due_at: float, slot: float | None) -> QueuedRun:
-        """Return what the row of the queue is made of; parameters and tags are there as texts."""
-        return QueuedRun(
-            run_id=run_id,
-            kind=live.kind,
-            target=live.target,
-            parameters={},
-            policies=self.policies,
-            pool=live.pool,
-            priority=live.priority,
-            due_at=due_at,
-            slot=slot,
-            schedule_id=live.schedule_id,
-            deployment_id=live.deployment_id,
-            kernel=live.kernel,
-            digest=live.digest,
-        )
-
-
-def _texts(live: _Live) -> _Texts:
-    parameters = live.parameters
-    if live.more != "{}":
-        parameters = json.dumps({**json.loads(parameters), **json.loads(live.more)})
-    texts = _Texts(parameters, to_json(json.loads(parameters)), "", policies_from(live.policies))
-    queued = texts.queued(live, run_id="", due_at=0.0, slot=None)
-    return texts._replace(source=json.dumps(source_of(queued, address_of(live.flow_name, live.name), {})))
-
 
 def _pair(row: Sequence[Any]) -> tuple[DeploymentSchedule, Deployment]:
-    return schedule_from(row[:_WIDTH]), deployment_from(row[_WIDTH:])
+    return schedule_from(row[:_WIDTH], _spec(row[2])), deployment_from(row[_WIDTH:])
 
 
-def _load_live(connection: sqlite.Connection, schedule_ids: Sequence[str]) -> dict[str, _Live]:
+@lru_cache(maxsize=2_000)
+def _spec(text: str) -> Mapping[str, Any]:
+    """Return what says when, the same object for the same text: only readers get it."""
+    spec: Mapping[str, Any] = json.loads(text)
+    return spec
+
+
+def _load_live(connection: sqlite.Connection, schedule_ids: Sequence[str]) -> dict[str, Live]:
     rows = connection.execute(
-        f"SELECT {_LIVE_COLUMNS} FROM schedules s CROSS JOIN deployments d ON d.id = s.deployment_id "
+        f"SELECT {LIVE_COLUMNS} FROM schedules s CROSS JOIN deployments d ON d.id = s.deployment_id "
         f"WHERE s.id IN {_NAMED} AND s.live = 1",
         (json.dumps(schedule_ids),),
     )
-    return {row[0]: _Live(*row) for row in rows.fetchall()}
+    return {row[0]: Live(*row) for row in rows.fetchall()}
 
 
 def _taken(connection: sqlite.Connection, slots: Iterable[Slots]) -> set[tuple[str, float]]:
