@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -45,22 +46,30 @@ _log = logging.getLogger(__name__)
 
 
 class _Remembering:
-    """A timetable that knows its last answer: a slot is asked for when it is foreseen, and again when it has come."""
+    """A timetable that knows its last two answers, for all schedules that say the same.
 
-    __slots__ = ("_after", "_slot", "_table", "spec")
+    A slot is asked for when it is foreseen, and once more, together with the one after it, when it has come.
+    """
+
+    __slots__ = ("_begin", "_end", "_middle", "_table", "spec")
 
     def __init__(self, spec: Mapping[str, Any], table: Timetable) -> None:
         self.spec = spec
         self._table = table
-        self._after = 0.0
-        self._slot: float | None = None
+        #: ``_middle`` is the first slot after ``_begin``, ``_end`` the first after ``_middle``.
+        self._begin = self._middle = self._end = 0.0
 
     def next_slot(self, after: float) -> float | None:
         """Return the first slot after ``after``."""
-        slot = self._slot
-        if slot is None or not self._after <= after < slot:
-            slot = self._slot = self._table.next_slot(after)
-            self._after = after
+        if self._begin <= after < self._middle:
+            return self._middle
+        if self._middle <= after < self._end:
+            return self._end
+        slot = self._table.next_slot(after)
+        if slot is not None:
+            self._begin = self._middle if after == self._end else after
+            self._middle = after
+            self._end = slot
         return slot
 
 
@@ -76,7 +85,8 @@ class Scheduler:
 
     ``process`` must be registered. ``clock`` gives epoch seconds, ``monotonic`` seconds that nobody can set.
     ``on_decided`` is called on the thread with the ids of new runs, after their commit. ``timetable`` makes what tells
-    the slots from a schedule's ``spec``. ``lease`` (seconds) is how long the others believe that it lives.
+    the slots from a schedule's ``spec``. ``lease`` (seconds) is how long the others believe that it lives. A run that
+    waits for more than ``late_after`` seconds is named Late; None names none.
     """
 
     def __init__(
@@ -91,6 +101,7 @@ class Scheduler:
         on_decided: Callable[[Sequence[str]], None] = _nothing,
         timetable: Callable[[Mapping[str, Any]], Timetable] = parse_schedule,
         lease: float = LEASE,
+        late_after: float | None = LATE_AFTER,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -101,8 +112,11 @@ class Scheduler:
         self._on_decided = on_decided
         self._timetable = timetable
         self._lease = lease
+        self._late_after = late_after
         self._watch = ClockWatch(clock, monotonic)
+        #: By schedule; schedules that say the same share one.
         self._timetables: dict[str, _Remembering] = {}
+        self._same: dict[str, _Remembering] = {}
         self._renewed = 0.0
         self._reason: Reason = "late"
         #: Whether one schedule had more undecided slots than can be decided at once.
@@ -143,7 +157,8 @@ class Scheduler:
             if back or self._reason == "down":
                 self._go_back(now)
             self._decide_due(now)
-            self._store.slots.mark_late(now, LATE_AFTER)
+            if self._late_after is not None:
+                self._store.slots.mark_late(now, self._late_after)
             longest = min(_LONGEST_WAIT, max(0.0, self._lease / 2 - (self._monotonic() - self._renewed)))
         else:
             longest = _LONGEST_WAIT
@@ -275,9 +290,14 @@ class Scheduler:
 
     def _table(self, schedule_id: str, spec: Mapping[str, Any]) -> Timetable:
         known = self._timetables.get(schedule_id)
-        if known is not None and known.spec == spec:
+        if known is not None and (known.spec is spec or known.spec == spec):
             return known
-        if len(self._timetables) >= _REMEMBERED:
+        if max(len(self._timetables), len(self._same)) >= _REMEMBERED:
             self._timetables.clear()
-        known = self._timetables[schedule_id] = _Remembering(spec, self._timetable(spec))
+            self._same.clear()
+        text = json.dumps(spec, sort_keys=True)
+        known = self._same.get(text)
+        if known is None:
+            known = self._same[text] = _Remembering(spec, self._timetable(spec))
+        self._timetables[schedule_id] = known
         return known
