@@ -266,10 +266,10 @@ class Warm:
         if now >= self._look_at:
             self._look_at = now + _LOOK
             self._drop_stale()
-            for server in self._servers:
-                if server.is_late() and now - server.is_silent() > _SILENT:
+            for each in self._servers:
+                if each.is_late() and now - each.is_silent() > _SILENT:
                     # What runs goes on.
-                    server.process.kill()
+                    each.process.kill()
         if self._server is None and now >= self._start_at:
             self._start_server()
         server = self._server

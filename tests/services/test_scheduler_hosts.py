@@ -28,14 +28,14 @@ def table(wf_home: Path) -> Iterator[Table]:
     made.store.close()
 
 
-def past(table: Table, name: str, slots: int) -> Deployment:
+def past(table: Table, name: str, slots: int, **fields: str) -> Deployment:
     """Save a deployment that has so many undecided slots, all of which are to be made up for."""
     now = time.time()
     # From the middle of a minute on, so that no slot is added while the test goes on, nor lies at the border.
     table.clock.now = now - slots * 60.0 - 30.0
     first = (table.clock.now // 60 + 1) * 60
     schedule = {**_MINUTE, "anchor_date": "2026-01-01T00:00", "max_runs": slots, "start_at": first}
-    return table.deploy(name, schedule, missed="all", missed_limit=1000, overlap="allow")
+    return table.deploy(name, schedule, missed="all", missed_limit=1000, overlap="allow", **fields)
 
 
 def check(table: Table, deployments: list[Deployment], slots: int) -> None:
