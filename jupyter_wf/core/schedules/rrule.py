@@ -163,12 +163,16 @@ def _first(
     line: _Walk | _Dates, here: datetime, after: float, zone: ZoneInfo, excluded: frozenset[datetime]
 ) -> float | None:
     # What the clock shows is rounded to microseconds, the instant is not: begin a little before it.
-    naive = line.after(here - _AGO)
+    naive, best = line.after(here - _AGO), None
     while naive is not None:
         if naive not in excluded:
             fixed = None if line.short else fixed_instant(naive, zone)
-            for instant in instants(naive, zone) if line.short else () if fixed is None else (fixed,):
-                if instant > after:
-                    return instant
+            shown = instants(naive, zone) if line.short else () if fixed is None else (fixed,)
+            if best is not None and shown and shown[0] >= best:
+                break
+            # In the hour that comes twice, a later time's first instant lies before an earlier time's second one.
+            best = min((instant for instant in (*shown, best) if instant is not None and instant > after), default=None)
+            if shown and best == shown[0]:
+                break
         naive = line.after(naive)
-    return None
+    return best

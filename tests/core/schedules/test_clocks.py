@@ -121,6 +121,7 @@ def test_a_wildcard_job_runs_whenever_the_clock_shows_its_time(
     at=st.floats(-86400, 2 * 86400),
     rrule=st.sampled_from(["FREQ=HOURLY;BYMINUTE=0,20", "FREQ=MINUTELY;INTERVAL=25"]),
 )
+@example(expression="@hourly", at=1201.0, rrule="FREQ=MINUTELY;INTERVAL=25")
 @settings(max_examples=15, deadline=None)
 def test_who_starts_again_goes_on_where_it_stopped(zone: str, expression: str, rrule: str, at: float) -> None:
     middle = epoch(ZONES[zone])
