@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, SERVICES_VARIABLE
@@ -14,6 +15,16 @@ from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, SERVICES_VA
 # No server of a test starts a scheduler or an agent, unless the test asks for it; fixtures of modules come before
 # those of tests.
 os.environ[SERVICES_VARIABLE] = "0"
+
+# The same examples each time, so that a change is judged by what it changed; JUPYTER_WF_EXPLORE=1 looks for new ones.
+# No deadlines: how long something takes says more about the machine.
+hypothesis.settings.register_profile(
+    "jupyter_wf",
+    deadline=None,
+    derandomize=not os.environ.get("JUPYTER_WF_EXPLORE"),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("jupyter_wf")
 
 
 @pytest.fixture(autouse=True)
