@@ -80,10 +80,10 @@ class HeededInterrupts:
             handler(number, frame)
 
     def _repeat(self) -> None:
-        while not self._over.wait(_LOOK):
+        # Until it was heard: one that comes just before the main thread blocks is noticed only when that is over.
+        while not self._over.wait(_LOOK) and self._owed:
             if not _swallows(sys._current_frames().get(_MAIN.ident or 0)):
                 signal.pthread_kill(_MAIN.ident or 0, signal.SIGINT)
-                return
 
 
 def _swallows(frame: FrameType | None) -> bool:
