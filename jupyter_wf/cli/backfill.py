@@ -14,17 +14,15 @@ import click
 from jupyter_wf.cli.deployment_options import texts_of
 from jupyter_wf.cli.runs import reading_store
 from jupyter_wf.cli.tables import Styled, print_table
-from jupyter_wf.cli.text import COLOURS, moment, one_line
+from jupyter_wf.cli.text import COLOURS, one_line
 from jupyter_wf.core.backfills import Backfill, Reprocess
 from jupyter_wf.core.codec import encode_run, iso
-from jupyter_wf.core.deployments import Deployment
 from jupyter_wf.core.ids import short_id
-from jupyter_wf.core.schedules.spec import parse_schedule
 from jupyter_wf.core.schedules.zones import at_wall, read_time
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound
 from jupyter_wf.core.telling import moment_in
 from jupyter_wf.engine.runtime import load_settings
-from jupyter_wf.services.backfill import PlannedSlot, create_backfill, plan_backfill
+from jupyter_wf.services.backfill import PlannedSlot, create_backfill, plan_backfill, zone_of
 from jupyter_wf.services.deployables import deployable_of
 from jupyter_wf.services.deploying import changed_parameters, nobody_there
 from jupyter_wf.store.base import Store
@@ -74,7 +72,7 @@ def backfill(
     now = time.time()
     with reading_store() as store:
         found = store.deployments.find(name)
-        zone = _zone(found, schedule)
+        zone = zone_of(found, schedule)
         given = changed_parameters(deployable_of(load_settings(), found), texts_of(assignments))
         chosen: dict[str, Any] = {
             "begin": read_time(begin, zone, "from"),
@@ -99,13 +97,6 @@ def backfill(
     return 0
 
 
-def _zone(deployment: Deployment, wanted: str | None) -> ZoneInfo:
-    """Return the zone in which times without an offset are meant: that of the schedule, UTC where there is none."""
-    schedules = [each for each in deployment.schedules if each.active or wanted is not None]
-    named = [each for each in schedules if wanted is None or wanted == each.slug or each.id.startswith(wanted)]
-    return parse_schedule(named[0].spec).zone if named else ZoneInfo("UTC")
-
-
 def _end(text: str, zone: ZoneInfo) -> float:
     if not _DAY.fullmatch(text.strip()):
         return read_time(text, zone, "to")
@@ -121,7 +112,7 @@ def _tell_plan(planned: list[PlannedSlot], zone: ZoneInfo, as_json: bool) -> int
         click.echo(json.dumps(told))
         return 0
     for each in planned:
-        click.echo(f"{moment_in(at_wall(each.slot, zone))}{'' if each.runs else '  has been run'}")
+        click.echo(f"{_in(each.slot, zone)}{'' if each.runs else '  has been run'}")
     number = sum(each.runs for each in planned)
     click.echo(f"{number} of {len(planned)} slots would be run (dry run: nothing was changed)")
     return 0
@@ -137,32 +128,38 @@ def backfills(ctx: click.Context, as_json: bool) -> int:
             raise click.UsageError("--json goes behind the command: jupyter wf backfills show BACKFILL --json")
         return 0
     with reading_store() as store:
-        found = [(each, _address(store, each)) for each in store.backfills.list()]
+        found = [(each, *_address(store, each)) for each in store.backfills.list()]
     if as_json:
-        click.echo(json.dumps([_as_json(each, address) for each, address in found]))
+        click.echo(json.dumps([_as_json(each, address) for each, address, _ in found]))
     elif not found:
         click.echo("no backfills; 'jupyter wf backfill DEPLOYMENT --from TIME --to TIME' makes one")
     else:
         titles = ("backfill", "deployment", "from", "to", "runs", "ended", "states")
-        print_table(titles, (_row(each, address) for each, address in found))
+        print_table(titles, (_row(*each) for each in found))
     return 0
 
 
-def _address(store: Store, each: Backfill) -> str:
+def _address(store: Store, each: Backfill) -> tuple[str, ZoneInfo]:
+    """Return the address of what a backfill is of, and the zone of its times."""
     try:
-        return store.deployments.get(each.deployment_id).address
+        found = store.deployments.get(each.deployment_id)
     except DeploymentNotFound:
-        return f"(deleted) {short_id(each.deployment_id)}"
+        return f"(deleted) {short_id(each.deployment_id)}", ZoneInfo("UTC")
+    return found.address, zone_of(found)
 
 
-def _row(each: Backfill, address: str) -> list[Styled]:
+def _in(at: float, zone: ZoneInfo) -> str:
+    return moment_in(at_wall(at, zone))
+
+
+def _row(each: Backfill, address: str, zone: ZoneInfo) -> list[Styled]:
     states = ", ".join(f"{number} {name}" for name, number in each.counts.items())
     more = " (cancelled)" if each.cancelled_at is not None else ""
     return [
         short_id(each.id),
         address,
-        moment(each.begin_at),
-        moment(each.end_at),
+        _in(each.begin_at, zone),
+        _in(each.end_at, zone),
         str(each.runs),
         str(each.runs - each.open),
         f"{states}{more}",
@@ -195,7 +192,7 @@ def _show(name: str, limit: int, as_json: bool) -> int:
     """Show the BACKFILL, and its runs, newest first."""
     with reading_store() as store:
         found = store.backfills.get(name)
-        address = _address(store, found)
+        address, zone = _address(store, found)
         ids = store.queue.runs_of(found.deployment_id, limit=limit, group_id=found.id)
         runs = store.get_runs(ids)
         slots = {run_id: queued.slot for run_id in ids if (queued := store.queue.get(run_id)) is not None}
@@ -203,12 +200,12 @@ def _show(name: str, limit: int, as_json: bool) -> int:
         told = {"backfill": _as_json(found, address), "runs": [encode_run(runs[each]) for each in ids if each in runs]}
         click.echo(json.dumps(told))
         return 0
-    print_table(("backfill", "deployment", "from", "to", "runs", "ended", "states"), [_row(found, address)])
+    print_table(("backfill", "deployment", "from", "to", "runs", "ended", "states"), [_row(found, address, zone)])
     click.echo("")
     rows: list[list[Styled]] = [
         [
             short_id(run_id),
-            moment(slot) if (slot := slots.get(run_id)) is not None else "",
+            _in(slot, zone) if (slot := slots.get(run_id)) is not None else "",
             (runs[run_id].state.name, COLOURS[runs[run_id].state.type]),
             runs[run_id].name,
         ]

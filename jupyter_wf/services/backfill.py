@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from jupyter_wf.core.backfills import Backfill, Reprocess
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.schedules.spec import parse_schedule
+from jupyter_wf.core.schedules.zones import at_wall
 from jupyter_wf.core.scheduling_errors import ScheduleNotFound
 from jupyter_wf.store.base import Store
 
-__all__ = ["MOST", "PlannedSlot", "create_backfill", "plan_backfill"]
+__all__ = ["MOST", "PlannedSlot", "create_backfill", "plan_backfill", "zone_of"]
 
 #: More runs than these are no backfill but a mistake.
 MOST = 10_000
@@ -46,13 +48,15 @@ def plan_backfill(
     schedule, and for more than `MOST` slots; `ScheduleNotFound`.
     """
     if not begin <= end:
-        raise InvalidRequest("to", end, f"must not be before the beginning, {begin}")
+        why = f"must not be before the beginning, {_told(deployment, schedule, begin)}"
+        raise InvalidRequest("to", _told(deployment, schedule, end), why)
     last = min(end, time.time() if now is None else now)
     slots: list[tuple[float, str]] = []
     for each in _chosen(deployment, schedule):
         slots += ((slot, each.id) for slot in _slots(each, begin, last, MOST + 1 - len(slots)))
         if len(slots) > MOST:
-            raise InvalidRequest("from", begin, f"that are more than {MOST:,} slots: choose a shorter time")
+            why = f"that are more than {MOST:,} slots: choose a shorter time"
+            raise InvalidRequest("from", _told(deployment, schedule, begin), why)
     keys = [(schedule_id, slot) for slot, schedule_id in sorted(slots, reverse=newest_first)]
     vacant = set(store.backfills.vacant(keys, reprocess))
     return [PlannedSlot(*key, key in vacant) for key in keys]
@@ -91,7 +95,8 @@ def create_backfill(
     wanted = [(each.schedule_id, each.slot) for each in planned if each.runs]
     if not wanted:
         why = "all slots of this time have been run" if planned else "there is no slot in this time"
-        raise InvalidRequest("from", begin, f"{why}; reprocess failed or all runs them again")
+        told = _told(deployment, schedule, begin)
+        raise InvalidRequest("from", told, f"{why}; reprocess failed or all runs them again" if planned else why)
     backfill = Backfill(
         id="",
         deployment_id=deployment.id,
@@ -119,6 +124,21 @@ def _chosen(deployment: Deployment, wanted: str | None) -> list[DeploymentSchedu
         if len(same) == 1:
             return same
     raise ScheduleNotFound(wanted)
+
+
+def _told(deployment: Deployment, wanted: str | None, at: float) -> str:
+    """Return an instant (epoch seconds) as people write it, in the zone of the schedules that were chosen."""
+    return at_wall(at, zone_of(deployment, wanted)).isoformat(timespec="seconds")
+
+
+def zone_of(deployment: Deployment, wanted: str | None = None) -> ZoneInfo:
+    """Return the zone in which times of a backfill are meant: that of its first schedule, UTC where there is none.
+
+    ``wanted`` is one of the schedules: its slug, its id, or how that begins.
+    """
+    schedules = [each for each in deployment.schedules if each.active or wanted is not None]
+    named = [each for each in schedules if wanted is None or wanted == each.slug or each.id.startswith(wanted)]
+    return parse_schedule(named[0].spec).zone if named else ZoneInfo("UTC")
 
 
 def _slots(schedule: DeploymentSchedule, begin: float, last: float, most: int) -> Iterable[float]:

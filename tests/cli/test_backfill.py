@@ -54,7 +54,14 @@ def test_a_backfill_is_one_group(wf: Wf, runtime: Runtime, deployed: str) -> Non
     shown = wf("backfills", "show", group["id"][:8])[1]
     assert shown.count("Scheduled") == 4 and deployed in shown
     assert len(json.loads(wf("backfills", "show", group["id"], "--json")[1])["runs"]) == 3
-    assert "3 Scheduled" in wf("backfills")[1]
+    # Times are in the schedule's zone.
+    assert "Sun 2026-03-01 00:00 +01:00" in shown and "Tue 2026-03-03 23:59:59 +01:00" in shown
+    assert [f"2026-03-0{day} 06:00 +01:00" in shown for day in (1, 2, 3)] == [True] * 3
+    listed = wf("backfills")[1]
+    assert "3 Scheduled" in listed and "Sun 2026-03-01 00:00 +01:00" in listed
+
+    again_all = backfill(wf, "--from", "2026-03-01", "--to", "2026-03-03")[2]
+    assert "from='2026-03-01T00:00:00+01:00': all slots of this time have been run; reprocess failed" in again_all
 
     again = backfill(wf, "--from", "2026-03-01", "--to", "2026-03-04", "--dry-run")[1].splitlines()
     assert [line.endswith("has been run") for line in again[:-1]] == [True, True, True, False]
@@ -72,7 +79,10 @@ def test_a_backfill_is_one_group(wf: Wf, runtime: Runtime, deployed: str) -> Non
         (["nope", "--from", "2026-03-01", "--to", "2026-03-02"], "there is no deployment 'nope'"),
         (["nightly", "--from", "soon", "--to", "2026-03-02"], "write it like"),
         (["nightly", "--from", "2026-03-01", "--to", "2026-02-31"], "write it like"),
-        (["nightly", "--from", "2026-03-02", "--to", "2026-02-01"], "must not be before"),
+        (
+            ["nightly", "--from", "2026-03-02", "--to", "2026-02-01"],
+            "to='2026-02-01T23:59:59+01:00': must not be before the beginning, 2026-03-02T00:00:00+01:00",
+        ),
         (["nightly", "--from", "2026-03-01T07:00", "--to", "2026-03-01"], "no slot in this time"),
         (["nightly", "--from", "1900-01-01", "--to", "2026-03-01"], "choose a shorter time"),
         (["nightly", "--from", "2026-03-01", "--to", "2026-03-02", "-p", "rows=x"], "expects int"),
