@@ -21,7 +21,7 @@ from jupyter_wf.core.telling import moment_in, upcoming, words_of, zone_name
 from jupyter_wf.engine.awaiting import is_awaiting
 from jupyter_wf.engine.context import current_run
 from jupyter_wf.engine.runtime import Runtime, current_runtime
-from jupyter_wf.flow_runs import wait_for_flow_run
+from jupyter_wf.flow_runs import check_times, wait_for_flow_run
 from jupyter_wf.flows import Flow
 from jupyter_wf.services.deployables import find_deployable
 from jupyter_wf.services.deploying import nobody_there, put_deployment, trigger
@@ -202,9 +202,7 @@ def run_deployment(
     is logged as a warning. Raises `DeploymentNotFound`, `AmbiguousDeployment`, `ParameterError` for parameters that do
     not fit, and `TargetError` where the notebook is gone.
     """
-    for field, value in (("timeout", timeout), ("poll_interval", poll_interval)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-            raise ParameterError(field, f"{value!r} is not a number of seconds from 0")
+    check_times(timeout=timeout, poll_interval=poll_interval)
     if scheduled_time is not None and not isinstance(scheduled_time, datetime):
         raise ParameterError("scheduled_time", f"{scheduled_time!r:.100} is no datetime")
     if idempotency_key is not None and not isinstance(idempotency_key, str):

@@ -37,6 +37,7 @@ from jupyter_wf.store.blobs import Payload
 __all__ = [
     "FlowPauseTimeout",
     "FlowRunWaitTimeout",
+    "check_times",
     "pause_flow_run",
     "resume_flow_run",
     "suspend_flow_run",
@@ -244,9 +245,7 @@ def wait_for_flow_run(
     be tried again. What a completed run has returned is ``run.state.result()``. Raises `RunNotFound`,
     `FlowRunWaitTimeout`, and `ParameterError` for a time that is none.
     """
-    for name, value in (("timeout", timeout), ("poll_interval", poll_interval)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-            raise ParameterError(name, f"{value!r} is not a number of seconds from 0")
+    check_times(timeout=timeout, poll_interval=poll_interval)
     waiting = _Waiting(current_runtime(), str(flow_run_id), timeout, log_states)
     interval = waiting.runtime.settings.tail_interval if poll_interval is None else poll_interval
     if is_awaiting():
@@ -256,6 +255,13 @@ def wait_for_flow_run(
         while not waiting.over():
             pause.wait(waiting.left(interval))
     return waiting.ended()
+
+
+def check_times(**given: Any) -> None:
+    """Refuse, with a `ParameterError`, what is neither None nor a number of seconds from 0."""
+    for name, value in given.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+            raise ParameterError(name, f"{value!r:.100} is not a number of seconds from 0")
 
 
 async def _ended(waiting: _Waiting, interval: float) -> Run:

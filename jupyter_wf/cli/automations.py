@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from jupyter_wf.cli.runs import reading_store
+from jupyter_wf.cli.state_words import strange_states
 from jupyter_wf.cli.tables import Styled, print_table
 from jupyter_wf.cli.text import moment, one_line
 from jupyter_wf.core.automation_forms import read_automation
@@ -19,8 +21,10 @@ from jupyter_wf.core.durations import duration
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.parameters import MASK
+from jupyter_wf.core.scheduling_errors import AmbiguousDeployment, DeploymentNotFound
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.services.testing_automations import try_automation
+from jupyter_wf.store.base import Store
 
 __all__ = ["automations"]
 
@@ -118,8 +122,22 @@ def _add(name: str, source: Any, as_json: bool, **options: Any) -> int:
     given = _from_file(source, name) if source is not None else _from_options(name, options)
     with reading_store() as store:
         saved = store.automations.save(read_automation(given), time.time())
+        notes = [*strange_states(saved.when), *_not_there(store, saved)]
+    for note in notes:
+        click.echo(note, err=True)
     _print(saved, as_json, "added")
     return 0
+
+
+def _not_there(store: Store, automation: Automation) -> Iterator[str]:
+    """Say which deployments are to be started that there are not."""
+    for action in automation.actions:
+        name = action.options.get("deployment")
+        if isinstance(name, str):
+            try:
+                store.deployments.find(name)
+            except (DeploymentNotFound, AmbiguousDeployment) as error:
+                yield f"{error}; until then it can't be done"
 
 
 def _from_file(source: Any, name: str) -> dict[str, Any]:

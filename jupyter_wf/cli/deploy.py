@@ -12,7 +12,7 @@ from jupyter_wf.cli.deployment_options import deployment_options, given_by_optio
 from jupyter_wf.cli.runs import reading_store
 from jupyter_wf.cli.schedule_lines import schedule_lines
 from jupyter_wf.cli.targets import load_target, parse_target
-from jupyter_wf.cli.text import one_line
+from jupyter_wf.cli.text import in_shell, one_line
 from jupyter_wf.core.deployment_json import encode_deployment
 from jupyter_wf.core.deployments import Deployment
 from jupyter_wf.engine.runtime import load_settings
@@ -60,8 +60,9 @@ def _tell(deployment: Deployment, now: float) -> None:
     for schedule in deployment.schedules:
         for line in schedule_lines(schedule, now):
             click.echo(line)
+    address = in_shell(deployment.address)
     if deployment.paused:
         told = f"paused: {one_line(deployment.paused_reason or '')}"
-        click.echo(f"{told}; 'jupyter wf deployments unpause {one_line(deployment.address)}'")
+        click.echo(f"{told}; 'jupyter wf deployments unpause {address}'")
     elif not deployment.schedules:
-        click.echo(f"no schedule; 'jupyter wf deployments run {one_line(deployment.address)}' runs it")
+        click.echo(f"no schedule; 'jupyter wf deployments run {address}' runs it")

@@ -28,7 +28,7 @@ from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import MASK, is_secret
 from jupyter_wf.core.telling import words_of
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
-from jupyter_wf.flow_runs import wait_for_flow_run
+from jupyter_wf.flow_runs import check_times, wait_for_flow_run
 from jupyter_wf.services.deploying import nobody_there, trigger
 from jupyter_wf.store.base import Store
 
@@ -72,6 +72,8 @@ def _list(text: str, pool: str | None, as_json: bool) -> int:
             for each in found
         ]
         click.echo(json.dumps(told))
+    elif not found and (text or pool):
+        click.echo("no such deployments; 'jupyter wf deployments' lists all")
     elif not found:
         click.echo("no deployments; 'jupyter wf deploy TARGET --name NAME' makes one")
     else:
@@ -103,6 +105,7 @@ def _show(name: str, as_json: bool) -> int:
     with reading_store() as store:
         found = store.deployments.find(name)
         runs = _last_runs(store, found, 10)
+        due = {run.id: _due(store, run) for run in runs}
     if as_json:
         told = {"deployment": encode_deployment(found, now=now), "last_runs": [encode_run(run) for run in runs]}
         click.echo(json.dumps(told))
@@ -115,17 +118,21 @@ def _show(name: str, as_json: bool) -> int:
             click.echo(line)
     if runs:
         click.echo("")
-        print_table(("run", "state", "due", "name"), (_run_row(run) for run in runs))
+        print_table(("run", "state", "due", "started", "name"), (_run_row(run, due[run.id]) for run in runs))
     return 0
 
 
-def _run_row(run: Run) -> list[Styled]:
-    return [
-        short_id(run.id),
-        (run.state.name, COLOURS[run.state.type]),
-        moment(run.started_at or run.created_at),
-        run.name,
-    ]
+def _due(store: Store, run: Run) -> float:
+    """Return when a run was due: its slot, else when it was asked for."""
+    queued = store.queue.get(run.id)
+    if queued is None:
+        return run.created_at
+    return queued.due_at if queued.slot is None else queued.slot
+
+
+def _run_row(run: Run, due: float) -> list[Styled]:
+    started = "" if run.started_at is None else moment(run.started_at)
+    return [short_id(run.id), (run.state.name, COLOURS[run.state.type]), moment(due), started, run.name]
 
 
 def _facts(found: Deployment) -> Iterator[tuple[str, str]]:
@@ -178,6 +185,7 @@ def _run(
     """
     if timeout is not None and not watch:
         raise click.UsageError("--timeout goes with --watch")
+    check_times(**{"--timeout": timeout})
     values = read_parameters(params_file) if params_file else {}
     texts, due_at, now = texts_of(assignments), None if at is None else _moment(at), time.time()
     runtime = Runtime.open(load_settings(), role="cli")

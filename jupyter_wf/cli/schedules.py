@@ -55,6 +55,8 @@ def _list(text: str, as_json: bool) -> int:
         found = [(each, schedule) for each in store.deployments.list(text=text) for schedule in each.schedules]
     if as_json:
         click.echo(json.dumps([_as_json(each, schedule, now) for each, schedule in found]))
+    elif not found and text:
+        click.echo("no such schedules; 'jupyter wf schedules' lists all")
     elif not found:
         click.echo("no schedules; 'jupyter wf deploy TARGET --name NAME --cron EXPR' makes one")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import click
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.states import State, StateType
 
-__all__ = ["COLOURS", "clean", "clock", "columns", "elapsed", "label", "moment", "one_line", "styled"]
+__all__ = ["COLOURS", "clean", "clock", "columns", "elapsed", "in_shell", "label", "moment", "one_line", "styled"]
 
 #: State type → colour; a name that terminals have.
 COLOURS = {
@@ -41,6 +42,11 @@ def one_line(text: str, width: int = 200) -> str:
     """Return ``text`` cleaned, in one line, cut to ``width`` characters."""
     line = " ".join(clean(text[: width * 4]).split())
     return line if len(line) <= width else f"{line[: max(0, width - 1)]}…"
+
+
+def in_shell(text: str) -> str:
+    """Return ``text`` as one word of a command that people copy."""
+    return shlex.quote(one_line(text, 600))
 
 
 def clock(at: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from jupyter_wf.cli.runs import reading_store
+from jupyter_wf.cli.state_words import strange_states
 from jupyter_wf.cli.tables import Styled, print_table
 from jupyter_wf.cli.text import moment, one_line
 from jupyter_wf.core.automation_json import encode_trigger
@@ -17,6 +18,7 @@ from jupyter_wf.core.durations import duration
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.event_triggers import EventTrigger
 from jupyter_wf.core.ids import short_id
+from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.services.triggers import add_trigger
 from jupyter_wf.store.base import Store
 
@@ -92,7 +94,9 @@ def _add(deployment: str, as_json: bool, **options: Any) -> int:
     given = _given(options)
     with reading_store() as store:
         found = store.deployments.find(deployment)
-        made = add_trigger(store, found, given, time.time())
+        made = add_trigger(store, found, given, time.time(), load_settings())
+    for note in strange_states(given["spec"].get("on", ())):
+        click.echo(note, err=True)
     if as_json:
         path = None if made.secret is None else f"/jupyter_wf/api/triggers/{made.secret}"
         click.echo(json.dumps(encode_trigger(made, path)))

@@ -326,11 +326,9 @@ class Arguments:
         """
         texts = texts or {}
         known = {item.name: item for item in self.items}
-        for name in (*values, *texts):
-            if name not in known and not self.open_ended:
-                raise ParameterError(name, self._unknown(name, list(known)))
         bound: dict[str, Any] = {}
         for name in dict.fromkeys((*values, *texts)):
+            self.check_name(name)
             argument = known.get(name) or Argument(name=name)
             given = texts[name] if name in texts else values[name]
             try:
@@ -341,6 +339,11 @@ class Arguments:
             if item.required and item.name not in bound:
                 raise ParameterError(item.name, f"{self.owner} needs it ({item.type}); give it with -p {item.name}=…")
         return bound
+
+    def check_name(self, name: str) -> None:
+        """Raise `ParameterError` for a name that is not known."""
+        if not self.open_ended and name not in (known := [item.name for item in self.items]):
+            raise ParameterError(name, self._unknown(name, known))
 
     def defaults(self) -> dict[str, Any]:
         """Return what holds for arguments that are not given: a literal's value, of anything else its source text."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from jupyter_wf.core.automations import ACTION_TYPES, NO_SUCCESS, Action, Automation, Filters, is_reference
-from jupyter_wf.core.durations import seconds_of
+from jupyter_wf.core.durations import seconds_of, span
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.event_triggers import TRIGGER_KINDS, EventTrigger
 from jupyter_wf.core.parameters import MASK
@@ -138,7 +138,7 @@ def _seconds(low: float, high: float) -> _Check:
         except ValueError as error:
             raise InvalidRequest(name, value, str(error)) from None
         if not math.isfinite(seconds) or not low <= seconds <= high:
-            raise InvalidRequest(name, value, f"give a length of time from {low:g} s to {high:g} s")
+            raise InvalidRequest(name, value, f"give a length of time from {span(low)} to {span(high)}")
         return seconds
 
     return check

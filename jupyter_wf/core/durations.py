@@ -7,9 +7,10 @@ import re
 from datetime import timedelta
 from typing import Any
 
-__all__ = ["duration", "seconds_of"]
+__all__ = ["duration", "seconds_of", "span"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_WHOLE = (("d", 86400.0), ("h", 3600.0), ("m", 60.0))
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|min|[smhdw])\s*")
 
 
@@ -24,6 +25,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as `seconds_of` reads it, in the largest unit in which it is whole: ``366d``, ``1ms``."""
+    fits = (f"{round(seconds / size)}{unit}" for unit, size in _WHOLE if seconds >= size and not seconds % size)
+    return next(fits, f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms")
 
 
 def seconds_of(value: Any) -> float:

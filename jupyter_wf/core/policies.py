@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from jupyter_wf.core.deployments import MissedPolicy, OverlapPolicy, Policies
-from jupyter_wf.core.durations import seconds_of
+from jupyter_wf.core.durations import seconds_of, span
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.output_paths import check_output
 
@@ -35,11 +35,19 @@ def check_policies(given: Any, base: Policies | None = None) -> Policies:
             near = get_close_matches(str(name), POLICY_NAMES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(POLICY_NAMES)}"
             raise InvalidRequest("policies", name, f"there is no such policy; {hint}")
-    policies = replace(base or Policies(), **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    base = base or Policies()
+    policies = replace(base, **{name: _CHECKS[name](name, value) for name, value in given.items()})
+    if "output" in given and "formats" not in given and base.formats == _formats_of(base.output):
+        # The template's ending says what is wanted, until somebody says it otherwise.
+        policies = replace(policies, formats=_formats_of(policies.output))
     if policies.output is None and policies.formats != Policies().formats:
         why = "nothing says where to save them: give output too, such as 'reports/{name}-{scheduled:%Y-%m-%d}.ipynb'"
         raise InvalidRequest("formats", list(policies.formats), why)
     return policies
+
+
+def _formats_of(output: str | None) -> tuple[str, ...]:
+    return ("html",) if output is not None and output.endswith(".html") else ("ipynb",)
 
 
 def _choice(*choices: str) -> _Check:
@@ -78,7 +86,7 @@ def _seconds(low: float, high: float) -> _Check:
         except ValueError as error:
             raise InvalidRequest(name, value, str(error)) from None
         if not low <= seconds <= high:
-            raise InvalidRequest(name, value, f"give a length of time from {low:g} s to {high:g} s")
+            raise InvalidRequest(name, value, f"give a length of time from {span(low)} to {span(high)}")
         return seconds
 
     return check

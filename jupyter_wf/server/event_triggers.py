@@ -47,12 +47,12 @@ class EventTriggersHandler(ApiHandler):
         """Make a trigger; answer 201 with it, and for a webhook this once with its secret and the path to call."""
         self.query()
         body = self.json_body()
-        root = self.backend.root
+        root, settings = self.backend.root, self.backend.settings
         if body.get("kind") == "file":
             body = {**body, "spec": _below(None if root is None else str(root.path), body.get("spec"))}
 
         def work(store: Store) -> EventTriggerJSON:
-            made = add_trigger(store, store.deployments.find(deployment), body, time.time())
+            made = add_trigger(store, store.deployments.find(deployment), body, time.time(), settings)
             prefix = self.request.path.partition("/deployments/")[0]
             return encode_trigger(made, None if made.secret is None else f"{prefix}/triggers/{made.secret}")
 

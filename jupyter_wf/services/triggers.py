@@ -6,19 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from jupyter_wf.core.automation_forms import read_trigger
 from jupyter_wf.core.automations import Delivery, Occasion
 from jupyter_wf.core.deployments import Deployment
-from jupyter_wf.core.errors import InvalidRequest
+from jupyter_wf.core.errors import InvalidRequest, TargetError
 from jupyter_wf.core.event_triggers import EventTrigger
 from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.services.actions import Actions
 from jupyter_wf.services.automations import Watcher
+from jupyter_wf.services.deployables import deployable_of
 from jupyter_wf.services.files import FileTriggers, notices
 from jupyter_wf.services.outbox import Deliverer
 from jupyter_wf.services.targets import Allowed
@@ -28,6 +30,8 @@ __all__ = ["Triggers", "add_trigger", "arrived"]
 
 _log = logging.getLogger(__name__)
 _LEASE = 10.0
+#: What of a spec names a parameter.
+_NAMING = ("result_as", "changed_as", "body_as")
 #: Seconds between two looks whether anything was committed: that costs microseconds.
 _GLANCE = 0.1
 #: Seconds between two looks at lateness and silence while something goes on.
@@ -182,12 +186,20 @@ class Triggers:
         return 0.0
 
 
-def add_trigger(store: Store, deployment: Deployment, given: Any, now: float) -> EventTrigger:
+def add_trigger(
+    store: Store, deployment: Deployment, given: Any, now: float, settings: Settings | None = None
+) -> EventTrigger:
     """Store a trigger of a deployment from what somebody gives; a webhook's comes with its secret, this once.
 
-    Raises `InvalidRequest` with the field, and `DeploymentNotFound` or `AmbiguousDeployment` for what it is to watch.
+    With ``settings`` it is looked whether the deployment has the parameter that it gives, where what it runs can
+    be read. Raises `InvalidRequest` with the field, `ParameterError`, and `DeploymentNotFound` or `AmbiguousDeployment`
+    for what it is to watch.
     """
     trigger = read_trigger(given, deployment.id)
+    named = next((trigger.spec[key] for key in _NAMING if trigger.spec.get(key)), None)
+    if named is not None and settings is not None:
+        with suppress(TargetError):
+            deployable_of(settings, deployment).arguments.check_name(named)
     watched = trigger.spec.get("deployment")
     if watched is not None:
         found = store.deployments.find(watched)

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_wf.core.deployments import Deployment, Policies
 from jupyter_wf.engine.runtime import Runtime
+from tests.notebook.making import code, write_notebook
 from tests.services.sinks import sink
 
 Wf = Callable[..., tuple[int, str, str]]
@@ -29,6 +30,7 @@ def test_automations_are_added_listed_switched_and_removed(wf: Wf, runtime: Runt
         0,
         "no automations; 'jupyter wf automations add NAME --on failed --notify' makes one\n",
     )
+    save(runtime, "daily")
     code, out, err = wf(
         *("automations", "add", "alert", "--on", "FAILED,crashed", "--on", "deadline", "--flow", "etl", "--tag", "db"),
         *(
@@ -63,6 +65,28 @@ def test_automations_are_added_listed_switched_and_removed(wf: Wf, runtime: Runt
     assert wf("automations", "deliveries", "alert")[1] == "it has had nothing to do yet\n"
     assert json.loads(wf("automations", "deliveries", "alert", "--json")[1]) == []
     assert wf("automations", "remove", "alert")[1] == "removed alert\n" and runtime.store.automations.list() == []
+
+
+def test_what_may_be_a_slip_is_said(wf: Wf, runtime: Runtime) -> None:
+    code, out, err = wf("automations", "add", "a", "--on", "faild", "--on", "TimedOut", "--run", "etl/nobody")
+    assert code == 0 and out.startswith("added a (")
+    assert err.splitlines() == [
+        "'faild' is no state but one that a flow names so itself; did you mean 'failed'?",
+        "there is no deployment 'etl/nobody'; 'jupyter wf deployments' lists them; until then it can't be done",
+    ]
+    save(runtime, "daily")
+    save(runtime, "other")
+    code, _, err = wf("triggers", "add", "daily", "--after-deployment", "other", "--on", "compleeted")
+    assert code == 0 and err.startswith("'compleeted' is no state") and "did you mean 'completed'?" in err
+
+
+def test_a_trigger_gives_a_parameter_that_there_is(wf: Wf, runtime: Runtime, tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "report.ipynb", code("rows: int = 3", "parameters"))
+    assert wf("deploy", str(notebook), "--name", "nightly")[0] == 0
+    code_, out, err = wf("triggers", "add", "nightly", "--webhook", "--body-as", "row")
+    assert (code_, out) == (2, "") and "parameter 'row'" in err and "did you mean 'rows'?" in err
+    assert not runtime.store.triggers.list()
+    assert wf("triggers", "add", "nightly", "--webhook", "--body-as", "rows")[0] == 0
 
 
 def test_one_from_a_file(wf: Wf, runtime: Runtime, tmp_path: Path) -> None:

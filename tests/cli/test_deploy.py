@@ -162,6 +162,33 @@ def test_running_one(wf: Wf, runtime: Runtime, folder: Path) -> None:
     assert max(each.due_at for each in runtime.store.queue.waiting()) > 30_000_000_000
 
 
+def test_runs_of_one_are_shown_with_when_they_were_due(wf: Wf, runtime: Runtime, folder: Path) -> None:
+    assert deploy(wf)[0] == 0
+    assert wf("deployments", "run", "nightly", "--at", "2030-01-02T03:04")[0] == 0
+    (line,) = [line for line in wf("deployments", "show", "nightly")[1].splitlines() if "2030" in line]
+    assert line.split()[1:4] == ["Scheduled", "2030-01-02", "03:04:00"]
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan"])
+def test_a_wrong_time_makes_no_run(wf: Wf, runtime: Runtime, folder: Path, seconds: str) -> None:
+    assert deploy(wf)[0] == 0
+    code_, out, err = wf("deployments", "run", "nightly", "--watch", "--timeout", seconds)
+    assert (code_, out) == (2, "") and "--timeout" in err
+    assert not runtime.store.list_runs(limit=5).items
+
+
+def test_a_filter_that_fits_nothing_is_said(wf: Wf, folder: Path) -> None:
+    assert deploy(wf)[0] == 0
+    assert wf("deployments", "list", "nobody")[1].startswith("no such deployments;")
+    assert wf("deployments", "list", "--pool", "nobody")[1].startswith("no such deployments;")
+    assert wf("schedules", "list", "nobody")[1].startswith("no such schedules;")
+
+
+def test_commands_that_are_offered_can_be_copied(wf: Wf, folder: Path) -> None:
+    out = wf("deploy", "report.ipynb", "--name", "my $job")[1]
+    assert "jupyter wf deployments run 'report/my $job'" in out
+
+
 def test_schedules_are_listed_previewed_and_switched(wf: Wf, runtime: Runtime, folder: Path) -> None:
     deploy(wf, "--cron", "0 6 * * *", "--every", "1d")
     found = json.loads(wf("schedules", "--json")[1])

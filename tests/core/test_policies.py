@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_wf.core.deployment_fields import check_name, check_tags, plain_values
 from jupyter_wf.core.deployments import Policies
-from jupyter_wf.core.durations import seconds_of
+from jupyter_wf.core.durations import seconds_of, span
 from jupyter_wf.core.errors import InvalidRequest, ParameterError
 from jupyter_wf.core.output_paths import check_output, fill_output
 from jupyter_wf.core.policies import POLICY_NAMES, check_policies
@@ -72,7 +72,7 @@ def test_policies_are_taken_over_the_base() -> None:
         ("missed", "never", "one of skip, latest, all"),
         ("missed_limit", 0, "whole number from 1"),
         ("missed_limit", True, "whole number"),
-        ("grace", -1, "from 0 s"),
+        ("grace", -1, "from 0s"),
         ("grace", "soon", "length of time"),
         ("overlap", None, "one of allow"),
         ("overlap", [], "one of allow"),
@@ -80,7 +80,7 @@ def test_policies_are_taken_over_the_base() -> None:
         ("concurrency_limit", 1.0, "whole number"),
         ("retries", -1, "whole number from 0"),
         ("retry_delay", "x", "length of time"),
-        ("timeout", 0, "from 0.001 s"),
+        ("timeout", 0, "from 1ms"),
         ("on_crash", "restart", "fail, resume"),
         ("keep_last", 0, "whole number from 1"),
         ("keep_days", float("nan"), "give a number"),
@@ -103,6 +103,25 @@ def test_policies_that_make_no_sense(name: str, value: Any, why: str) -> None:
         check_policies({name: value})
     assert caught.value.name == name
     assert why in caught.value.reason
+
+
+def test_the_ending_of_the_template_says_the_format() -> None:
+    page = check_policies({"output": "{name}.html"})
+    assert page.formats == ("html",)
+    assert check_policies({"retries": 1}, page).formats == ("html",)
+    assert check_policies({"output": "{name}.ipynb"}, page).formats == ("ipynb",)
+    assert check_policies({"output": None}, page).formats == ("ipynb",)
+    both = check_policies({"output": "{name}.html", "formats": ["ipynb", "html"]})
+    assert both.formats == ("ipynb", "html")
+    assert check_policies({"output": "x.html"}, both).formats == ("ipynb", "html")
+
+
+def test_limits_are_said_as_they_are_written() -> None:
+    with pytest.raises(InvalidRequest, match="from 1ms to 366d"):
+        check_policies({"timeout": 0})
+    assert [span(each) for each in (0, 0.25, 1, 90, 60, 5400, 7200, 172_800, 1.5)] == [
+        *("0s", "250ms", "1s", "90s", "1m", "90m", "2h", "2d", "1.5s"),
+    ]
 
 
 def test_policies_that_there_are_not() -> None:

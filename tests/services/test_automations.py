@@ -547,7 +547,8 @@ def test_a_deployment_runs_after_another(world: World) -> None:
     (made,) = world.store.queue.runs_of(target.id)
     told = world.store.get_run(made).source
     assert (told["trigger"], told["trigger_id"], told["triggered_by"]) == ("deployment", trigger.id, run)
-    assert world.store.triggers.get(trigger.id).error is None
+    fired = world.store.triggers.get(trigger.id)
+    assert fired.error is None and fired.fired_at is not None
 
 
 def test_triggers_of_a_paused_deployment_rest(world: World) -> None:

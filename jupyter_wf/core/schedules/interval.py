@@ -24,6 +24,7 @@ __all__ = ["DEFAULT_ANCHOR", "IntervalSchedule"]
 DEFAULT_ANCHOR = "2020-01-01T00:00:00"
 _DAY = 86400.0
 _LONGEST = 100 * 366 * _DAY
+_RANGE = "must be from a second to a hundred years"
 _LAST = 200_000_000_000.0
 
 
@@ -44,7 +45,7 @@ class IntervalSchedule(Schedule):
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise ScheduleError("interval", seconds, "must be a number of seconds")
         if not 1 <= seconds <= _LONGEST:
-            raise ScheduleError("interval", seconds, "must be from a second to a hundred years")
+            raise ScheduleError("interval", seconds, _RANGE)
         # Microseconds are what times can tell apart; 15 and timedelta(seconds=15) are the same schedule.
         object.__setattr__(self, "interval", round(seconds * 1e6) / 1e6)
         if isinstance(self.anchor_date, datetime):
@@ -86,6 +87,8 @@ class IntervalSchedule(Schedule):
             seconds = seconds_of(interval)
         except ValueError as error:
             raise ScheduleError("interval", interval, str(error)) from None
+        if not 1 <= seconds <= _LONGEST:
+            raise ScheduleError("interval", interval, _RANGE)
         return cls(interval=seconds, anchor_date=spec.get("anchor_date"), timezone=spec.get("timezone"))
 
 

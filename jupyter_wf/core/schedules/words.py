@@ -86,7 +86,8 @@ def _interval(schedule: IntervalSchedule) -> str:
         return f"Every {duration(seconds)}"
     number = int(seconds // size)
     every = f"Every {unit}" if number == 1 else f"Every {number:,} {unit}s"
-    if seconds < 86400:
+    if seconds % 86400:
+        # Its time of day is another one each time.
         return every
     return f"{every} at {_clock(schedule.anchor())}"
 

@@ -158,8 +158,6 @@ class EventTriggers(EventTriggerStore):
                 return False
             if text is not None:
                 connection.execute("UPDATE triggers SET seen = ? WHERE id = ?", (text, trigger_id))
-            if delivery is not None:
-                connection.execute("UPDATE triggers SET fired_at = ? WHERE id = ?", (now, trigger_id))
             return True
 
         return self._journal.run(work, tells=False)

@@ -236,6 +236,8 @@ def insert_delivery(connection: sqlite.Connection, delivery: Delivery, now: floa
             now,
         ),
     ).fetchall()
+    if rows and delivery.trigger_id is not None:
+        connection.execute("UPDATE triggers SET fired_at = ? WHERE id = ?", (now, delivery.trigger_id))
     return bool(rows)
 
 

@@ -127,6 +127,7 @@ SAID = [
     ({"interval": "90m"}, "Every 90 minutes"),
     ({"interval": 1.5}, "Every 1.5 s"),
     ({"interval": "1d"}, "Every day at 00:00"),
+    ({"interval": "36h"}, "Every 36 hours"),
     ({"interval": "2w", "anchor_date": "2026-01-01T08:30"}, "Every 14 days at 08:30"),
     ({"at": "2026-12-01T06:00"}, "Once, on Tuesday, 1 December 2026 at 06:00"),
     ({"rrule": "FREQ=WEEKLY;BYDAY=MO,TH;BYHOUR=6;BYMINUTE=30"}, "Every week, on Monday and Thursday, at 06:30"),
