@@ -29,6 +29,8 @@ class Alone(ServerApp):
     """A Jupyter server without files, kernels and terminals."""
 
     default_services = ("api", "auth", "security")  # type: ignore[assignment]
+    #: There is no page to be opened.
+    no_browser_open_file = True
 
     async def _post_start(self) -> None:
         """Say where it is, once it answers."""
@@ -57,6 +59,9 @@ def main(args: Sequence[str] | None = None) -> int:
     os.environ.pop(SERVICES_VARIABLE, None)
     app = Alone(config=_config(given.port, given.limit))
     app.initialize(argv=[], find_extensions=False)
+    if app.identity_provider.token:
+        # Jupyter would tell a token that it has made with the address of pages; there are none, and we tell ours.
+        app.identity_provider.token_generated = False
     app.start()
     return 0
 
@@ -73,6 +78,8 @@ def _config(port: int, limit: int | None) -> Config:
         jpserver_extensions={"jupyter_wf": True},
         root_dir=str(Path.cwd()),
         log_level="WARN",
+        log_format="%(asctime)s %(message)s",
+        log_datefmt="%H:%M:%S",
         quit_button=False,
     )
     config.WorkflowsApp.update(services=True, agent=True, agent_limit=limit or 0)

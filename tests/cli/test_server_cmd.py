@@ -100,6 +100,19 @@ def test_the_server_serves_the_api_and_no_more_and_runs_what_it_is_asked_for(
     assert wf("server", "status")[0] == 1
 
 
+def test_the_server_tells_its_own_address_and_no_page_of_jupyters(command: CommandLine) -> None:
+    server = command.start("server", "start", "--port", str(_free_port()), stderr=subprocess.STDOUT)
+    assert server.stdout is not None
+    told = []
+    for line in server.stdout:
+        told.append(line)
+        if line.startswith("Ctrl-C ends it"):
+            server.send_signal(signal.SIGINT)
+    assert server.wait(20) == 0
+    assert any(line.endswith("stopping\n") for line in told)
+    assert not [line for line in told if "browser" in line or "/?token=" in line or "Alone" in line]
+
+
 def test_without_http_no_port_is_open(command: CommandLine, runtime: Runtime, wf: Wf) -> None:
     server = command.start("server", "start", "--no-http", "--limit", "3", stderr=subprocess.DEVNULL)
     until(lambda: any(each.alive and each.limit == 3 for each in runtime.store.agents.list(time.time())))
