@@ -24,7 +24,7 @@ from jupyter_wf.core.states import StateType
 from jupyter_wf.services.agent_options import AgentOptions
 from jupyter_wf.services.agent_runs import Held, Runners, run_folder
 from jupyter_wf.services.runners import last_words
-from jupyter_wf.services.settling import settle_ended, settle_run
+from jupyter_wf.services.settling import settle_ended, settle_safely
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.bell import Bell
 
@@ -269,7 +269,7 @@ class Agent:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             process = self._runners.start(job, log=folder / "runner.log", kernel=queued.kernel)
-        except OSError as error:
+        except Exception as error:  # whatever it was, it must not end the agent
             self._crash(claimed, f"the runner can't be started: {error}")
             self._settle(queued.run_id)
             return
@@ -329,7 +329,7 @@ class Agent:
     def _settle(self, run_id: str) -> None:
         queued = self._store.queue.get(run_id)
         if queued is not None:
-            settle_run(self._store, self._settings, queued, self._clock())
+            settle_safely(self._store, self._settings, queued, self._clock())
 
     # -- ending ----------------------------------------------------------------------------------------------------
 

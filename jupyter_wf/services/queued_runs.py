@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from jupyter_wf.core.deployments import QueuedRun
 from jupyter_wf.core.errors import InvalidRequest, ParameterError, RunFinished, RunNotFound, TargetError
+from jupyter_wf.core.failpoints import failpoint
 from jupyter_wf.core.output_paths import fill_output
 from jupyter_wf.core.parameters import to_json
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound, LeaseLost
@@ -60,6 +61,7 @@ def execute_queued(
     except (RunFinished, RunNotFound, LeaseLost) as error:
         print(f"nothing to do: {error}", file=sys.stderr)
         return 0
+    failpoint("take.after_commit")
     live = runtime.adopt(run)
     try:
         note_private(runtime.settings, run.id, run.attempt, Path(job["private"]))

@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass
 
 from jupyter_wf.core.deployments import QueuedRun
+from jupyter_wf.core.errors import StoreError
+from jupyter_wf.core.failpoints import failpoint
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.scheduling_errors import DeploymentNotFound
 from jupyter_wf.core.settings import Settings
@@ -15,7 +17,7 @@ from jupyter_wf.services.automations import on_settled
 from jupyter_wf.services.retention import apply
 from jupyter_wf.store.base import Store
 
-__all__ = ["MOST_CRASHES", "NextAttempt", "next_attempt_of", "settle_ended", "settle_run"]
+__all__ = ["MOST_CRASHES", "NextAttempt", "next_attempt_of", "settle_ended", "settle_run", "settle_safely"]
 
 #: How often a run whose process dies is resumed: what kills its process each time must come to an end.
 MOST_CRASHES = 3
@@ -49,14 +51,17 @@ def settle_run(store: Store, settings: Settings, queued: QueuedRun, now: float) 
     after = next_attempt_of(store, queued, run)
     if after is not None:
         again = store.queue.retry(run.id, run.attempt, due_at=now + after.delay, message=after.message)
+        failpoint("retry.after_commit")
         if again:
             _log.info("run %s: %s", run.id, after.message)
         # Else it is in another attempt by now, whose end is settled in its turn.
         return again
     # First, because what is put in twice is done once, and what was settled is not looked at again.
     on_settled(store, run, queued, now)
+    failpoint("settle.before_commit")
     if not store.queue.settle(run.id, run.attempt):
         return False
+    failpoint("settle.after_commit")
     _count(store, queued, run, now)
     if queued.deployment_id is not None:
         apply(store, settings, queued.deployment_id, now=now, most=_MOST_DELETED)
@@ -68,7 +73,21 @@ def settle_ended(store: Store, settings: Settings, now: float) -> int:
 
     Raises `StoreError`.
     """
-    return sum(settle_run(store, settings, queued, now) for queued in store.queue.unsettled(limit=_MOST))
+    return sum(settle_safely(store, settings, queued, now) for queued in store.queue.unsettled(limit=_MOST))
+
+
+def settle_safely(store: Store, settings: Settings, queued: QueuedRun, now: float) -> bool:
+    """Do as `settle_run` does, but tell the log of what goes wrong: the ends of other runs must be settled too.
+
+    Raises only `StoreError`.
+    """
+    try:
+        return settle_run(store, settings, queued, now)
+    except StoreError:
+        raise
+    except Exception:
+        _log.exception("what follows from the end of run %s could not be done", queued.run_id)
+        return False
 
 
 def next_attempt_of(store: Store, queued: QueuedRun, run: Run) -> NextAttempt | None:

@@ -110,6 +110,21 @@ def fail():
 
 
 @flow
+def kill_agent():
+    note("it kills")
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@flow
+def work(name, seconds=0.1):
+    Path(f"at-{name}").touch()
+    note(f"beside {len(list(Path().glob('at-*')))}")
+    time.sleep(seconds)
+    Path(f"at-{name}").unlink()
+
+
+@flow
 def swallow():
     Path("swallowing").touch()
     while True:

@@ -25,11 +25,12 @@ _TOKEN = "a-token-of-the-tests"
 
 
 class ServiceProcess:
-    """``jupyter wf server start --no-http``, whose agent executes two runs at a time."""
+    """``jupyter wf server start --no-http``, whose agent executes ``limit`` runs at a time."""
 
-    command = ("jupyter_wf", "server", "start", "--no-http", "--limit", "2")
+    command: tuple[str, ...] = ("jupyter_wf", "server", "start", "--no-http", "--limit")
 
-    def __init__(self, home: Path, folder: Path, *options: str, **variables: str) -> None:
+    def __init__(self, home: Path, folder: Path, *options: str, limit: int = 2, **variables: str) -> None:
+        options = options or (str(limit),)
         self.home = home
         environment = {
             **os.environ,
@@ -135,9 +136,9 @@ def jupyter_process(home: Path, folder: Path, **variables: str) -> Iterator[Jupy
 
 
 @contextmanager
-def service_process(home: Path, folder: Path, **variables: str) -> Iterator[ServiceProcess]:
+def service_process(home: Path, folder: Path, **options: Any) -> Iterator[ServiceProcess]:
     """Have a ``jupyter wf server`` for a while."""
-    server = ServiceProcess(home, folder, **variables)
+    server = ServiceProcess(home, folder, **options)
     try:
         yield server
     finally:
