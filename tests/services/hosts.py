@@ -23,17 +23,19 @@ ROOT = Path(__file__).resolve().parents[2]
 class HostProcess:
     """A process that hosts services; with a ``failpoint`` it may die at any time, also before it has begun."""
 
-    def __init__(self, home: Path, *, failpoint: str = "", greedy: bool = False) -> None:
+    def __init__(self, home: Path, *, failpoint: str = "", greedy: bool = False, log: Path | None = None) -> None:
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.services.hosting_child", str(home)]
         environment = {**os.environ, FAILPOINT_VARIABLE: failpoint}
-        self.process = subprocess.Popen(
-            [*command, "greedy"] if greedy else command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        with contextlib.ExitStack() as stack:
+            self.process = subprocess.Popen(
+                [*command, "greedy"] if greedy else command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=None if log is None else stack.enter_context(log.open("wb")),
+                text=True,
+            )
         self.id = "" if failpoint else str(self.read()["id"])
 
     def read(self) -> Any:

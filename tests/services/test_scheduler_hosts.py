@@ -90,6 +90,23 @@ def test_a_host_killed_around_the_commit_leaves_all_or_nothing(table: Table, fai
     check(table, deployments, 10)
 
 
+@pytest.mark.parametrize(("failpoint", "runs"), [("slot.before_commit", 0), ("slot.after_commit", 30)])
+def test_a_host_whose_commits_fail_lives_and_decides_nothing_twice(table: Table, failpoint: str, runs: int) -> None:
+    deployments = [past(table, f"d{index}", 10) for index in range(3)]
+    log = table.settings.home.parent / "log"
+    with host_process(table.settings.home, failpoint=f"{failpoint}:raise", log=log) as host:
+        until(lambda: f"FailpointReached: {failpoint}" in log.read_text())
+        until(lambda: counted(table, runs))
+        # It is still there to say so.
+        host.read()
+        assert host.status()["scheduler"] in ("active", "reader")
+        assert host.end() == 0
+    assert len(table.runs()) == runs
+    with host_process(table.settings.home):
+        until(lambda: counted(table, 30))
+    check(table, deployments, 10)
+
+
 def test_a_standby_takes_over_when_the_holder_is_killed(table: Table) -> None:
     with host_process(table.settings.home) as first:
         until(lambda: first.status()["scheduler"] == "active")
