@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,8 @@ def _run(
 ) -> int:
     """Have the agents run the deployment NAME now, with its parameters, some of them changed.
 
-    Ctrl-C ends the watching, not the run.
+    With --watch the exit code is 0 for a run that has completed, 130 for a cancelled one, else 1. Ctrl-C ends the
+    watching, not the run.
     """
     if timeout is not None and not watch:
         raise click.UsageError("--timeout goes with --watch")
@@ -200,23 +202,21 @@ def _run(
             click.echo(f"{one_line(found.address)} runs as {short_id(run_id)}")
         for problem in nobody_there(store, found.pool, now):
             click.echo(problem, err=True)
-        run = _watched(run_id, timeout) if watch else store.get_run(run_id)
+        if watch:
+            # How it ended is for the exit code; that it has not is said here.
+            with suppress(FlowRunWaitTimeout):
+                wait_for_flow_run(run_id, timeout=timeout)
+        run = store.get_run(run_id)
     finally:
         set_runtime(None)
         runtime.close()
     if as_json:
         click.echo(json.dumps(encode_run(run)))
-    elif watch:
+    elif watch and run.state.is_final():
         click.echo(f"{styled(run.state)}{f'  {one_line(run.state.message)}' if run.state.message else ''}")
+    if watch and not run.state.is_final():
+        click.echo(f"{short_id(run.id)} is still {run.state.name} after {timeout:g} s; it goes on", err=True)
     return _code(run) if watch else 0
-
-
-def _watched(run_id: str, timeout: float | None) -> Run:
-    try:
-        run: Run = wait_for_flow_run(run_id, timeout=timeout)
-    except FlowRunWaitTimeout as error:
-        raise click.ClickException(f"{error}; it goes on") from None
-    return run
 
 
 def _code(run: Run) -> int:

@@ -157,7 +157,7 @@ def test_running_one(wf: Wf, runtime: Runtime, folder: Path) -> None:
     assert (told["state"]["name"], told["parameters"], told["tags"]) == ("Scheduled", {"rows": 7, "day": "fri"}, ["b"])
     assert "no agent is there" in err
     code_, out, err = wf("deployments", "run", "nightly", "--watch", "--timeout", "0.05")
-    assert code_ == 2 and "is still Scheduled after 0.05 s; it goes on" in err
+    assert code_ == 1 and "is still Scheduled after 0.05 s; it goes on" in err
     assert wf("deployments", "run", "nightly", "--at", "2990-01-01T06:00")[0] == 0
     assert max(each.due_at for each in runtime.store.queue.waiting()) > 30_000_000_000
 
@@ -175,6 +175,15 @@ def test_a_wrong_time_makes_no_run(wf: Wf, runtime: Runtime, folder: Path, secon
     code_, out, err = wf("deployments", "run", "nightly", "--watch", "--timeout", seconds)
     assert (code_, out) == (2, "") and "--timeout" in err
     assert not runtime.store.list_runs(limit=5).items
+
+
+def test_watching_no_longer_than_was_said(wf: Wf, folder: Path) -> None:
+    assert deploy(wf)[0] == 0
+    code_, out, err = wf("deployments", "run", "nightly", "--watch", "--timeout", "0.01")
+    assert code_ == 1 and out.startswith("report/nightly runs as ") and len(out.splitlines()) == 1
+    assert "is still Scheduled after 0.01 s; it goes on" in err.splitlines()[-1]
+    code_, out, _ = wf("deployments", "run", "nightly", "--watch", "--timeout", "0.01", "--json")
+    assert (code_, json.loads(out)["state"]["name"]) == (1, "Scheduled")
 
 
 def test_a_filter_that_fits_nothing_is_said(wf: Wf, folder: Path) -> None:
