@@ -8,12 +8,11 @@
 - A jump of three hours and more is a correction of the calendar: what it leaves out does not run.
 - Day of the month and day of the week: either must match where both are given, both must where one begins with ``*``.
 
-``cronsim`` finds times on the wall clock; which instants those are is decided here.
+``cronsim`` reads the expression and tells which days it names; which instants its times are is decided here.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from bisect import bisect_left, bisect_right
@@ -51,6 +50,9 @@ _ODD_STEP = re.compile(r"(?:^|,)([0-9A-Z]+)-\1/")
 _STEP = re.compile(r"([^,/]*)/([0-9]+)")
 _LARGEST = (59, 23, 31, 12, 7)
 _START = datetime(2000, 1, 1)
+_ONE_DAY, _LONG_MONTH = timedelta(days=1), timedelta(days=32)
+#: A leap day on a given day of the week comes within 40 years, also where a year such as 2100 has none.
+_YEARS = 50
 #: From here on a time that no time comes after is not looked for: datetimes end with the year 9999.
 _LAST = 250_000_000_000.0
 
@@ -107,8 +109,8 @@ class _Rule:
         self._hours = tuple(sorted(parsed.hours))
         self._minutes = tuple(sorted(parsed.minutes))
         self._weekdays = parsed.weekdays
-        # The library looks at the hours and minutes before a time one by one: it is asked for days only.
-        parsed.hours = parsed.minutes = {0}
+        # Of the library only its rules for days are asked: it goes through the hours and minutes one by one. Threads
+        # share it, because it does not change.
         self._days = parsed
         #: The last answer of `_day_after`.
         self._known = (_START.date(), _START.date())
@@ -120,7 +122,7 @@ class _Rule:
         return [day for day in self._weekdays if isinstance(day, int)]
 
     def walls(self, after: datetime) -> Iterator[datetime]:
-        """Return the wall-clock times after another one, in order, as far as the library looks ahead (50 years)."""
+        """Return the wall-clock times after another one, in order, for 50 years."""
         day: date | None = after.date()
         if after.month in self._days.months and self._days.match_day(after.date()):
             hour, minute = after.hour, after.minute
@@ -133,17 +135,22 @@ class _Rule:
                     yield datetime(day.year, day.month, day.day, hour, minute)
 
     def _day_after(self, day: date) -> date | None:
-        """Return the first day after ``day`` that the expression names."""
+        """Return the first day after ``day`` that the expression names, None where there is none in 50 years."""
         begin, end = self._known
-        if not begin <= day < end:
-            # Threads share the rule; a copy costs less than parsing again, and the sets in it are only read.
-            times = copy.copy(self._days)
-            times.dt = datetime(day.year, day.month, day.day, 23, 59, 59)
-            found = next(times, None)
-            if found is None:
-                return None
-            begin, end = self._known = day, found.date()
-        return end
+        if begin <= day < end:
+            return end
+        months, matches = self._days.months, self._days.match_day
+        found = day + _ONE_DAY
+        last = found.year + _YEARS
+        while found.year <= last:
+            if found.month not in months:
+                found = (found.replace(day=1) + _LONG_MONTH).replace(day=1)
+            elif matches(found):
+                self._known = day, found
+                return found
+            else:
+                found += _ONE_DAY
+        return None
 
     def fixed_after(self, start: float, zone: ZoneInfo) -> float | None:
         """Return the first run after ``start`` of a job at fixed times."""

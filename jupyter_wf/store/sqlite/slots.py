@@ -171,7 +171,11 @@ class _Deciding:
 
 
 def _pair(row: Sequence[Any]) -> tuple[DeploymentSchedule, Deployment]:
-    return schedule_from(row[:_WIDTH], _spec(row[2])), deployment_from(row[_WIDTH:])
+    return schedule_from(row[:_WIDTH], _spec(row[2])), _deployment(row[_WIDTH:])
+
+
+#: Most rows are the same when they are next read.
+_deployment = lru_cache(maxsize=2_000)(deployment_from)
 
 
 @lru_cache(maxsize=2_000)
