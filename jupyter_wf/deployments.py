@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Unpack
 from uuid import UUID
 
+from jupyter_wf.core.deployment_fields import check_reason
 from jupyter_wf.core.deployments import Deployment, DeploymentSchedule, Policies
 from jupyter_wf.core.errors import FlowRunWaitTimeout, InvalidRequest, ParameterError
 from jupyter_wf.core.models import Run
@@ -34,9 +35,12 @@ __all__ = [
     "DeploymentNotFound",
     "DeploymentSchedule",
     "Policies",
+    "delete_deployment",
     "deploy",
+    "pause_deployment",
     "run_deployment",
     "serve_flow",
+    "unpause_deployment",
 ]
 
 _log = logging.getLogger(__name__)
@@ -175,6 +179,38 @@ def _starting(deployment: Deployment) -> str:
         next_one = f"; next {moment_in(following[0])}" if following and schedule.active else ""
         lines.append(f"  {words_of(schedule)}, {zone_name(schedule)}{next_one}")
     return "\n".join(lines)
+
+
+def pause_deployment(name: str | UUID, *, reason: str = "paused by hand") -> Deployment:
+    """Have the schedules of a deployment make no more runs, and return it; what runs goes on.
+
+    ``name`` is ``flow/name``, the name alone, or the deployment's id; ``reason`` (one line) is shown wherever it is
+    listed. `run_deployment` still runs it. Raises `DeploymentNotFound`, `AmbiguousDeployment`, and `InvalidRequest` for
+    a reason that is none.
+    """
+    told = check_reason("reason", reason)
+    store = current_runtime().store
+    return store.deployments.pause(store.deployments.find(str(name)).id, told, time.time())
+
+
+def unpause_deployment(name: str | UUID) -> Deployment:
+    """Have the schedules of a deployment make runs again, from now on, and return it; its failures count from 0.
+
+    What came while it was paused is not made up for. ``name`` is that of `pause_deployment`. Raises
+    `DeploymentNotFound`, `AmbiguousDeployment`.
+    """
+    store = current_runtime().store
+    return store.deployments.unpause(store.deployments.find(str(name)).id, time.time())
+
+
+def delete_deployment(name: str | UUID) -> int:
+    """Delete a deployment with its schedules, and return how many of its runs waited: they are cancelled.
+
+    What runs goes on, and the runs that have ended stay. ``name`` is that of `pause_deployment`. Raises
+    `DeploymentNotFound`, `AmbiguousDeployment`.
+    """
+    store = current_runtime().store
+    return store.deployments.delete(store.deployments.find(str(name)).id)
 
 
 def run_deployment(

@@ -15,6 +15,7 @@ __all__ = [
     "check_description",
     "check_name",
     "check_priority",
+    "check_reason",
     "check_run_name",
     "check_tags",
     "json_values",
@@ -38,6 +39,11 @@ def check_name(field: str, value: Any) -> str:
 def check_run_name(value: Any) -> str | None:
     """Return the name of a run, None for one that is to be made up. Raises `InvalidRequest`."""
     return None if value is None else _checked_text("flow_run_name", value)
+
+
+def check_reason(field: str, value: Any) -> str:
+    """Return why something is paused, as one line. Raises `InvalidRequest` with the field."""
+    return _checked_text(field, " ".join(value.split()) if isinstance(value, str) else value)
 
 
 def _checked_text(field: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jupyter_wf.core.arguments import Arguments
@@ -190,7 +191,10 @@ def nobody_there(store: Store, pool: str, now: float) -> list[str]:
         return [f"the pool {pool!r} is paused; 'jupyter wf pools unpause {pool}' lets it go on"]
     if any(agent.alive and pool in agent.pools for agent in store.agents.list(now)):
         return []
-    return [f"no agent is there for the pool {pool!r}; a Jupyter server has one, or run 'jupyter wf agent start'"]
+    # A Jupyter server's agent executes the runs of the pool "default" alone.
+    told = "a Jupyter server has one, or run 'jupyter wf agent start'"
+    told = told if pool == "default" else f"run: jupyter wf agent start --pool {quote(pool)}"
+    return [f"no agent is there for the pool {pool!r}; {told}"]
 
 
 def trigger(

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -19,7 +20,13 @@ from jupyter_wf.core.deployments import Deployment
 from jupyter_wf.core.errors import InvalidRequest, ParameterError, TargetError
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.scheduling_errors import AmbiguousDeployment, DeploymentNotFound, ScheduleError
-from jupyter_wf.deployments import deploy, run_deployment
+from jupyter_wf.deployments import (
+    delete_deployment,
+    deploy,
+    pause_deployment,
+    run_deployment,
+    unpause_deployment,
+)
 from jupyter_wf.engine.runtime import Runtime
 from jupyter_wf.flows import Flow
 from jupyter_wf.schedules import Cron, Interval
@@ -257,6 +264,34 @@ def test_nobody_there_is_said(notebook: Path, runtime: Runtime, caplog: pytest.L
         run_deployment("nightly", timeout=0)
     assert "report/nightly waits: no agent is there for the pool 'default'" in caplog.text
     assert run_deployment("nightly", timeout=0.01).state.name == "Scheduled"
+    # No Jupyter server has an agent for other pools.
+    deploy(notebook, "other", work_pool="my pool")
+    with caplog.at_level(logging.WARNING, "jupyter_wf.deployments"):
+        run_deployment("other", timeout=0)
+    assert caplog.messages[-1] == (
+        "report/other waits: no agent is there for the pool 'my pool'; run: jupyter wf agent start --pool 'my pool'"
+    )
+
+
+def test_pausing_unpausing_and_deleting(notebook: Path, runtime: Runtime) -> None:
+    made = deploy(notebook, "nightly", cron="0 6 * * *")
+    paused = pause_deployment("nightly", reason="on  holiday ")
+    assert (paused.paused, paused.paused_reason) == (True, "on holiday")
+    assert runtime.store.deployments.find("nightly").paused
+    waiting = run_deployment("nightly", timeout=0)
+    assert waiting.state.name == "Scheduled"
+    unpaused = unpause_deployment(UUID(made.id))
+    assert (unpaused.paused, unpaused.paused_reason) == (False, None)
+    assert pause_deployment("report/nightly").paused_reason == "paused by hand"
+    for reason in ("", " ", 3):
+        with pytest.raises(InvalidRequest, match="reason"):
+            pause_deployment("nightly", reason=reason)  # type: ignore[arg-type]
+    assert delete_deployment("report/nightly") == 1
+    assert runtime.store.get_run(waiting.id).state.name == "Cancelled"
+    calls: list[Callable[[str], object]] = [pause_deployment, unpause_deployment, delete_deployment]
+    for call in calls:
+        with pytest.raises(DeploymentNotFound):
+            call("nightly")
 
 
 def test_waiting_for_the_run_in_both_worlds(runtime: Runtime) -> None:

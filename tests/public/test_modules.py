@@ -41,6 +41,7 @@ from jupyter_wf.states import Completed, Failed, get_state_exception
         ("jupyter_wf.control", ["skip", "stop_flow"]),
         ("jupyter_wf.flows", ["flow", "Flow"]),
         ("jupyter_wf.deployments", ["deploy", "run_deployment", "Deployment", "DeploymentNotFound", "Policies"]),
+        ("jupyter_wf.deployments", ["pause_deployment", "unpause_deployment", "delete_deployment"]),
         ("jupyter_wf.concurrency", ["concurrency", "rate_limit", "set_limit", "remove_limit", "get_limits"]),
         ("jupyter_wf.concurrency.sync", ["concurrency", "rate_limit"]),
         ("jupyter_wf.concurrency.asyncio", ["concurrency", "rate_limit"]),
