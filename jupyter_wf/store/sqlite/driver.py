@@ -64,7 +64,7 @@ def connect(path: Path, *, read_only: bool, busy_seconds: float) -> sqlite.Conne
             connection.execute("PRAGMA query_only=ON")
         else:
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA cache_size=-8000")
+            connection.execute("PRAGMA cache_size=-16000")
             # A longer log is moved into the file more rarely: whoever commits just then waits for the disk, and a page
             # that was written a hundred times meanwhile is moved once.
             connection.execute("PRAGMA wal_autocheckpoint=4000")
