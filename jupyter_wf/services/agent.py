@@ -76,7 +76,7 @@ class Agent:
         self._stopping = False
         self._cancel_at: float | None = None
         self._kill_at: float | None = None
-        self._renew_at = self._look_at = 0.0
+        self._renew_at = self._look_at = self._fresh_until = 0.0
         self._status = "online"
         self._complaint = ""
         self._host_seen = time.monotonic()
@@ -124,7 +124,8 @@ class Agent:
             self._heed_stops()
             self._take_in_ended()
             now = time.monotonic()
-            if now >= self._renew_at:
+            # Its clock stands still while the machine sleeps, and nobody sets it; leases are by the other one.
+            if now >= self._renew_at or self._clock() >= self._fresh_until:
                 self._renew(now)
             if self._left:
                 self._look_at_left()
@@ -194,6 +195,7 @@ class Agent:
         if options.idle is not None:
             self._renew_at = min(self._renew_at, now + options.idle / 4)
         held = self._store.queue.extend(list(self._held), self._me.id, until=self._clock() + options.lease)
+        self._fresh_until = self._clock() + options.lease / 2
         for run_id in self._held.keys() - set(held):
             self._give_up(self._held[run_id])
         if not self._hold_service() and not self._stopping:
@@ -293,7 +295,8 @@ class Agent:
             self._record(held)
             self._settle(held.run_id)
             self._ended.popleft()
-            del self._held[held.run_id]
+            if self._held.get(held.run_id) is held:
+                del self._held[held.run_id]
             self._log.info("run %s, attempt %d: its runner has ended", held.run_id, held.claimed.attempt)
 
     def _record(self, held: Held) -> None:

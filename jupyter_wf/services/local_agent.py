@@ -13,6 +13,7 @@ from jupyter_wf.core.errors import RunnerError
 from jupyter_wf.core.settings import HOME_VARIABLE, Settings
 from jupyter_wf.services.runners import clean_environment, last_words
 from jupyter_wf.store.base import Store
+from jupyter_wf.store.bell import ring
 
 __all__ = ["LOCAL_AGENT", "agent_log", "ensure_agent", "find_agent"]
 
@@ -22,6 +23,8 @@ _MAIN = "jupyter_wf.services.agent_main"
 #: Seconds that it may take to be there.
 _PATIENCE = 30.0
 _INTERVAL = 0.05
+#: Seconds that an agent gets to say that it is still there.
+_WAKING = 2.0
 _LARGEST_LOG = 2_000_000
 
 
@@ -41,7 +44,7 @@ def ensure_agent(store: Store, settings: Settings, *, idle: float = 60.0, limit:
     last host of services is gone, once nothing runs or waits. Where several processes start one at the same time, one
     stays. Raises `RunnerError` where it does not come up, and `OSError`.
     """
-    known = find_agent(store)
+    known = find_agent(store) or _woken(store, settings)
     if known is not None:
         return known
     log = agent_log(settings, LOCAL_AGENT)
@@ -57,6 +60,32 @@ def ensure_agent(store: Store, settings: Settings, *, idle: float = 60.0, limit:
             raise RunnerError(LOCAL_AGENT, f"the agent did not start within {_PATIENCE:g} s; see {log}")
         ended.wait(_INTERVAL)
     return known
+
+
+def _woken(store: Store, settings: Settings) -> int | None:
+    """Return the pid of a local agent that lives, but seemed dead, because the machine slept or its clock was set.
+
+    It prolongs its lease when it hears a bell; one that is stopped does not.
+    """
+    here, until = os.uname().nodename, time.monotonic() + _WAKING
+    agents = [each for each in store.agents.list(time.time()) if each.name == LOCAL_AGENT and each.host == here]
+    known = None
+    if not any(_is_there(each.pid) for each in agents):
+        return known
+    while (known := find_agent(store)) is None and time.monotonic() < until:
+        ring(settings)
+        threading.Event().wait(_INTERVAL)
+    return known
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _wait(process: subprocess.Popen[bytes], ended: threading.Event) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 from jupyter_wf.core.processes import ProcessInfo
 from jupyter_wf.core.settings import HOME_VARIABLE, PARENT_VARIABLE, Settings
 from jupyter_wf.engine.context import ROOT_VARIABLE
-from jupyter_wf.notebook.orphans import RUNNER_VARIABLE
+from jupyter_wf.notebook.orphans import RUNNER_VARIABLE, end_left_orphans
 from jupyter_wf.store.processes import is_dead, this_process
 
 __all__ = [
@@ -73,14 +72,17 @@ def own_private(private: Path) -> None:
 
 
 def sweep_private() -> int:
-    """Take away the private folders whose owners were killed together with all who could; return how many."""
+    """Take away the private folders whose owners were killed together with all who could, and end what they have left.
+
+    Return how many.
+    """
     swept = 0
     for path in Path(_short_folder() or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError, TypeError):
             if not path.is_symlink() and path.stat().st_uid == os.getuid():
                 owner = ProcessInfo._make(json.loads((path / _OWNER).read_text()))
                 if is_dead(owner):
-                    shutil.rmtree(path)
+                    end_left_orphans(path)
                     swept += 1
     return swept
 
