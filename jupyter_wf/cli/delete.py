@@ -80,9 +80,12 @@ def _before(older_than: str | None) -> float | None:
     if older_than is None:
         return None
     try:
-        return time.time() - seconds_of(older_than)
+        age = seconds_of(older_than)
     except ValueError as error:
         raise click.UsageError(f"--older-than {older_than!r}: {error}") from None
+    if age < 0:
+        raise click.UsageError(f"--older-than {older_than!r}: give an age from 0: this would be every run")
+    return time.time() - age
 
 
 def _ended(store: Store, where: RunFilter, before: float | None) -> Iterator[Run]:

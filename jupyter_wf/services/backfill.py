@@ -55,7 +55,7 @@ def plan_backfill(
     for each in _chosen(deployment, schedule):
         slots += ((slot, each.id) for slot in _slots(each, begin, last, MOST + 1 - len(slots)))
         if len(slots) > MOST:
-            why = f"that are more than {MOST:,} slots: choose a shorter time"
+            why = f"these are more than {MOST:,} slots: choose a shorter time"
             raise InvalidRequest("from", _told(deployment, schedule, begin), why)
     keys = [(schedule_id, slot) for slot, schedule_id in sorted(slots, reverse=newest_first)]
     vacant = set(store.backfills.vacant(keys, reprocess))

@@ -88,6 +88,7 @@ def test_the_runs_of_a_deployment(wf: Wf, runtime: Runtime, made: dict[str, str]
         (("last", "--flow", "x"), "name the runs"),
         (("last", "--json"), "--yes or --dry-run"),
         (("--older-than", "soon", "--yes"), "length of time"),
+        (("--older-than", "-5", "--yes"), "give an age"),
         (("--state", "gone", "--yes"), "is none of"),
         (("nothing-like-it", "--yes"), "nothing-like-it"),
     ],
