@@ -14,8 +14,10 @@ from jupyter_wf.cli.runs import reading_store
 from jupyter_wf.cli.targets import load_target, parse_target
 from jupyter_wf.cli.text import one_line
 from jupyter_wf.cli.workflows_file import Declared, declared_file, read_declared
+from jupyter_wf.core.deployments import Policies
 from jupyter_wf.core.errors import InvalidRequest, ParameterError, TargetError
 from jupyter_wf.core.parameters import MASK, is_secret
+from jupyter_wf.core.policies import policy_text
 from jupyter_wf.core.scheduling_errors import ScheduleError
 from jupyter_wf.core.settings import Settings
 from jupyter_wf.engine.runtime import load_settings
@@ -26,6 +28,7 @@ from jupyter_wf.store.base import Store
 
 __all__ = ["apply"]
 
+_USUAL = Policies()
 _MARKS = {"create": ("+", "green"), "change": ("~", "yellow"), "unchanged": ("=", "white"), "delete": ("-", "red")}
 
 
@@ -106,7 +109,7 @@ def _lines(change: Change) -> Iterator[str]:
     mark, colour = _MARKS[change.action]
     yield click.style(f"{mark} {change.action:<9} {one_line(change.address)}", fg=colour)
     for field in change.fields:
-        before, after = (None if value is None else _value(value) for value in _shown(field))
+        before, after = (_value(field.field, value) for value in _shown(field))
         told = after if change.action == "create" else f"{before or 'nothing'} → {after or 'nothing'}"
         yield f"    {one_line(field.field, 100)}: {told}"
 
@@ -118,7 +121,13 @@ def _shown(field: FieldChange) -> tuple[Any, Any]:
     return None if field.before is None else MASK, None if field.after is None else MASK
 
 
-def _value(value: Any) -> str:
+def _value(field: str, value: Any) -> str | None:
+    """Return a value as people write it; of a policy that is not given its default, None for nothing else."""
+    kind, _, name = field.partition(".")
+    if kind == "policies":
+        return f"{policy_text(name, getattr(_USUAL, name))} (default)" if value is None else policy_text(name, value)
+    if value is None:
+        return None
     return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 300)
 
 

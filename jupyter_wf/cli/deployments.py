@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -18,7 +19,7 @@ from jupyter_wf.cli.files import read_parameters
 from jupyter_wf.cli.runs import reading_store
 from jupyter_wf.cli.schedule_lines import schedule_lines, spoken_slot
 from jupyter_wf.cli.tables import Styled, print_table
-from jupyter_wf.cli.text import COLOURS, columns, moment, one_line, styled
+from jupyter_wf.cli.text import COLOURS, columns, one_line, styled
 from jupyter_wf.core.codec import encode_run
 from jupyter_wf.core.deployment_fields import check_name
 from jupyter_wf.core.deployment_json import encode_deployment
@@ -27,9 +28,12 @@ from jupyter_wf.core.errors import FlowRunWaitTimeout, InvalidRequest
 from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import Run
 from jupyter_wf.core.parameters import MASK, is_secret
-from jupyter_wf.core.telling import words_of
+from jupyter_wf.core.policies import policy_text
+from jupyter_wf.core.schedules.zones import at_wall
+from jupyter_wf.core.telling import moment_in, words_of
 from jupyter_wf.engine.runtime import Runtime, load_settings, set_runtime
 from jupyter_wf.flow_runs import check_times, wait_for_flow_run
+from jupyter_wf.services.backfill import zone_of
 from jupyter_wf.services.deploying import nobody_there, trigger
 from jupyter_wf.store.base import Store
 
@@ -119,7 +123,8 @@ def _show(name: str, as_json: bool) -> int:
             click.echo(line)
     if runs:
         click.echo("")
-        print_table(("run", "state", "due", "started", "name"), (_run_row(run, due[run.id]) for run in runs))
+        zone = zone_of(found)
+        print_table(("run", "state", "due", "started", "name"), (_run_row(run, due[run.id], zone) for run in runs))
     return 0
 
 
@@ -131,9 +136,10 @@ def _due(store: Store, run: Run) -> float:
     return queued.due_at if queued.slot is None else queued.slot
 
 
-def _run_row(run: Run, due: float) -> list[Styled]:
-    started = "" if run.started_at is None else moment(run.started_at)
-    return [short_id(run.id), (run.state.name, COLOURS[run.state.type]), moment(due), started, run.name]
+def _run_row(run: Run, due: float, zone: ZoneInfo) -> list[Styled]:
+    # In the zone of the schedules, which stand above.
+    times = ("" if at is None else moment_in(at_wall(at, zone)) for at in (due, run.started_at))
+    return [short_id(run.id), (run.state.name, COLOURS[run.state.type]), *times, run.name]
 
 
 def _facts(found: Deployment) -> Iterator[tuple[str, str]]:
@@ -154,7 +160,7 @@ def _facts(found: Deployment) -> Iterator[tuple[str, str]]:
     for name in Policies.__slots__:
         value = getattr(found.policies, name)
         if value != getattr(usual, name):
-            yield name, one_line(", ".join(value) if isinstance(value, tuple) else str(value))
+            yield name, one_line(policy_text(name, value))
     for name, value in found.parameters.items():
         yield f"-p {one_line(name, 60)}", MASK if is_secret(name) else one_line(json.dumps(value), 500)
 

@@ -14,12 +14,13 @@ __all__ = ["next_lines", "schedule_lines", "spoken_slot"]
 
 
 def schedule_lines(schedule: DeploymentSchedule, now: float, count: int = 5) -> Iterator[str]:
-    """Return the lines that tell a schedule: its words and zone, then its next times."""
+    """Return the lines that tell a schedule: its words and zone, then its next times where it is active."""
     marks = [one_line(schedule.slug)] if schedule.slug else []
     marks += [] if schedule.active else ["not active"]
     mark = f" ({', '.join(marks)})" if marks else ""
     yield f"{one_line(words_of(schedule))}, {zone_name(schedule)}{mark}"
-    yield from (f"  {line}" for line in next_lines(schedule, now, count))
+    if schedule.active:
+        yield from (f"  {line}" for line in next_lines(schedule, now, count))
 
 
 def next_lines(schedule: DeploymentSchedule, now: float, count: int = 5) -> list[str]:

@@ -13,7 +13,7 @@ from jupyter_wf.core.durations import seconds_of, span
 from jupyter_wf.core.errors import InvalidRequest
 from jupyter_wf.core.output_paths import check_output
 
-__all__ = ["FORMATS", "POLICY_NAMES", "check_policies"]
+__all__ = ["FORMATS", "POLICY_NAMES", "check_policies", "policy_text"]
 
 FORMATS = ("ipynb", "html")
 POLICY_NAMES = tuple(field.name for field in fields(Policies))
@@ -106,6 +106,17 @@ def _formats(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+def policy_text(name: str, value: Any) -> str:
+    """Return a policy's value as people write it: a length of time as ``10m``, a list with commas, None as ``none``."""
+    if isinstance(value, int | float) and name in _LENGTHS:
+        return span(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+#: The policies that are lengths of time, in seconds.
+_LENGTHS = ("grace", "retry_delay", "timeout", "deadline")
 _CHECKS: Mapping[str, _Check] = {
     "missed": _choice(*get_args(MissedPolicy)),
     "missed_limit": _whole(1, 10_000),

@@ -108,7 +108,9 @@ def _told(deployment: Deployment) -> dict[str, Any]:
     for field in fields(Policies):
         value = getattr(deployment.policies, field.name)
         if value != getattr(usual, field.name):
-            told[f"policies.{field.name}"] = list(value) if isinstance(value, tuple) else value
+            # None is a value too: no limit where there is one as usual.
+            shown = "none" if value is None else value
+            told[f"policies.{field.name}"] = list(shown) if isinstance(shown, tuple) else shown
     for schedule in deployment.schedules:
         told[f"schedules[{schedule.slug or f'{words_of(schedule)}, {zone_name(schedule)}'}]"] = _schedule(schedule)
     return {name: value for name, value in told.items() if value not in (None, "", [])}

@@ -91,6 +91,13 @@ def test_a_file_is_applied_and_applied_again(wf: Wf, runtime: Runtime, file: Pat
     assert runtime.store.deployments.list() == [load, nightly]
 
 
+def test_that_there_is_no_limit_any_more_is_a_change_too(wf: Wf, runtime: Runtime, file: Path) -> None:
+    wf("apply", str(file))
+    change(file, "      grace: 2m\n", "      grace: 2m\n      concurrency_limit: null\n")
+    assert "    policies.concurrency_limit: 1 (default) → none\n" in wf("apply", str(file))[1]
+    assert runtime.store.deployments.find("nightly").policies.concurrency_limit is None
+
+
 def test_changes_are_told_field_by_field(wf: Wf, runtime: Runtime, file: Path) -> None:
     wf("apply", str(file))
     before = runtime.store.deployments.find("nightly")
@@ -101,7 +108,7 @@ def test_changes_are_told_field_by_field(wf: Wf, runtime: Runtime, file: Path) -
     code_, out, _ = wf("apply", str(file))
     assert code_ == 0
     assert "~ change    report/nightly\n    parameters.rows: 9 → 10\n" in out
-    assert "    policies.grace: 120.0 → nothing\n" in out
+    assert "    policies.grace: 2m → 1m (default)\n" in out
     assert '"cron": "0 6 * * 1-5"' in out and '"cron": "0 7 * * 1-5"' in out
     assert "    paused: true → false\n" in out
     after = runtime.store.deployments.find("nightly")

@@ -164,9 +164,23 @@ def test_running_one(wf: Wf, runtime: Runtime, folder: Path) -> None:
 
 def test_runs_of_one_are_shown_with_when_they_were_due(wf: Wf, runtime: Runtime, folder: Path) -> None:
     assert deploy(wf)[0] == 0
-    assert wf("deployments", "run", "nightly", "--at", "2030-01-02T03:04")[0] == 0
+    assert wf("deployments", "run", "nightly", "--at", "2030-01-02T03:04Z")[0] == 0
     (line,) = [line for line in wf("deployments", "show", "nightly")[1].splitlines() if "2030" in line]
-    assert line.split()[1:4] == ["Scheduled", "2030-01-02", "03:04:00"]
+    assert line.split()[1:5] == ["Scheduled", "Wed", "2030-01-02", "03:04"]
+
+
+def test_one_is_shown_as_people_write_it(wf: Wf, runtime: Runtime, folder: Path) -> None:
+    asked = ("--cron", "0 6 * * *", "--timezone", "Asia/Tokyo", "--retries", "1", "--retry-delay", "90s")
+    assert deploy(wf, *asked, "--timeout", "10m", "--keep-days", "7")[0] == 0
+    assert wf("deployments", "run", "nightly", "--at", "2030-01-02T03:04+00:00")[0] == 0
+    shown = wf("deployments", "show", "nightly")[1]
+    facts = dict(line.split(maxsplit=1) for line in shown.splitlines() if line)
+    assert (facts["retry_delay"], facts["timeout"], facts["keep_days"]) == ("90s", "10m", "7")
+    assert "Wed 2030-01-02 12:04 +09:00" in shown
+    assert shown.count("06:00 +09:00") == 5
+    assert wf("schedules", "pause", runtime.store.deployments.find("nightly").schedules[0].id)[0] == 0
+    shown = wf("deployments", "show", "nightly")[1]
+    assert "(not active)" in shown and "06:00 +09:00" not in shown
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan"])
