@@ -21,7 +21,7 @@ from jupyter_wf.core.models import Run, RunFilter
 from jupyter_wf.core.states import StateType
 from jupyter_wf.engine.runtime import load_settings
 from jupyter_wf.notebook.addresses import find_address
-from jupyter_wf.notebook.facts import spoken
+from jupyter_wf.notebook.facts import begun_or_due, called, spoken
 from jupyter_wf.notebook.keys import locals_key
 from jupyter_wf.store.base import Store
 from jupyter_wf.store.sqlite import open_store
@@ -130,9 +130,9 @@ def _table(items: tuple[Run, ...]) -> Iterator[str]:
                 run.kind,
                 styled(run.state),
                 f"{run.progress.done}/{run.progress.total}" if run.progress and run.progress.total else "",
-                moment(run.started_at or run.created_at),
+                begun_or_due(run, moment),
                 duration(seconds) if seconds is not None else "",
-                label(run),
+                one_line(called(run)),
             )
         )
     yield from columns(rows)

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
-__all__ = ["spoken"]
+from jupyter_wf.core.models import Run
+
+__all__ = ["begun_or_due", "called", "spoken"]
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def begun_or_due(run: Run, say: Callable[[float], str]) -> str:
+    """Return when a run began, as ``say`` tells a moment (epoch seconds); of one that has not, when it was due.
+
+    Nothing is returned where no schedule said so.
+    """
+    if run.started_at is not None:
+        return say(run.started_at)
+    slot = run.source.get("slot")
+    try:
+        return f"due {say(datetime.fromisoformat(slot).timestamp())}" if isinstance(slot, str) else ""
+    except ValueError:
+        return ""
+
+
+def called(run: Run) -> str:
+    """Return what to call a run in a list: of a deployment by its address and its own name, a flow's by both names."""
+    deployment = run.source.get("deployment")
+    above = deployment if isinstance(deployment, str) and run.parent_id is None else run.flow_name
+    return f"{above} · {run.name}" if run.kind == "flow" and above and above != run.name else run.name
 
 
 def spoken(source: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

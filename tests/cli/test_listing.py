@@ -7,7 +7,9 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_runs_lists_what_stands_alone_newest_first(wf: Wf, runs: dict[str, LiveR
     assert lines[1].startswith(runs["good"].id[:8]) and "Completed" in lines[1] and "other · glad-otter" in lines[1]
     assert lines[2].startswith(runs["bad"].id[:8]) and "Failed" in lines[2] and "1/1" in lines[2]
     assert "\x1b" not in out
+
+
+def test_runs_of_deployments_are_listed_with_when_they_are_due(wf: Wf, runtime: Runtime) -> None:
+    source = {"deployment": "report/nightly"}
+    due = runtime.begin("flow", "calm-otter", flow_name="report", source={**source, "slot": "2030-01-02T12:00:00Z"})
+    asked = runtime.begin("flow", "keen-otter", flow_name="report", source=source)
+    runtime.journal.flush()
+    lines = {line.split()[0]: line for line in wf("runs")[1].splitlines()}
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(datetime(2030, 1, 2, 12, tzinfo=UTC).timestamp()))
+    told = lines[due.id[:8]]
+    assert f"due {moment}" in told and told.endswith("report/nightly · calm-otter")
+    assert lines[asked.id[:8]].split()[3:] == ["report/nightly", "·", "keen-otter"]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ def test_a_cron_expression_schedules_the_notebook(ip: Any, notebook: Path) -> No
     told = html.unescape(shown._repr_html_())
     assert all(line.strip() in told for line in lines[1:])
     assert "Monday through Friday" in told and "Europe/Oslo" in told
+    # A time stays on its line, however narrow the page is.
+    assert f"white-space:pre'>{lines[1].strip()}\n" in told
 
 
 def test_a_new_expression_replaces_the_old_one_and_nothing_else(ip: Any, notebook: Path) -> None:

@@ -16,7 +16,7 @@ from jupyter_wf.core.deployments import Deployment, DeploymentSchedule
 from jupyter_wf.core.errors import JupyterWfError
 from jupyter_wf.core.telling import moment_in, upcoming, words_of, zone_name
 from jupyter_wf.ipython.commands.base import Command
-from jupyter_wf.ipython.commands.tables import Cell, Table, one_line
+from jupyter_wf.ipython.commands.tables import NO_WRAP, Cell, Table, one_line
 from jupyter_wf.ipython.looks import QUIET
 from jupyter_wf.services.deployables import Deployable, find_deployable
 from jupyter_wf.services.deploying import build_deployment, find_stored, nobody_there, save_deployment
@@ -69,7 +69,7 @@ class Schedules:
             Cell(one_line(deployment.address)),
             Cell(one_line(words_of(schedule))),
             Cell(zone_name(schedule)),
-            Cell(following, QUIET if deployment.paused or not schedule.active else ""),
+            Cell(following, QUIET if deployment.paused or not schedule.active else NO_WRAP),
         ]
 
     def __repr__(self) -> str:

@@ -18,12 +18,25 @@ from jupyter_wf.core.ids import short_id
 from jupyter_wf.core.models import LogRecord, Run
 from jupyter_wf.core.states import State
 from jupyter_wf.ipython.looks import QUIET, colour, sign
-from jupyter_wf.notebook.facts import spoken
+from jupyter_wf.notebook.facts import begun_or_due, called, spoken
 from jupyter_wf.notebook.failures import FrameJSON
 
-__all__ = ["Cell", "LogTable", "RunCard", "RunList", "StoredFailure", "Table", "label", "one_line", "state_cell"]
+__all__ = [
+    "NO_WRAP",
+    "Cell",
+    "LogTable",
+    "RunCard",
+    "RunList",
+    "StoredFailure",
+    "Table",
+    "label",
+    "one_line",
+    "state_cell",
+]
 
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top;white-space:pre-wrap"
+#: The style of a cell whose lines are broken only where its text says so.
+NO_WRAP = "white-space:pre"
 _TABLE = "border-collapse:collapse;font-size:13px;margin:4px 0"
 _PRE = "margin:4px 0;white-space:pre-wrap;font-size:12px"
 
@@ -93,8 +106,8 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _moment(at: float | None) -> str:
-    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _took(run: Run) -> str:
@@ -120,9 +133,9 @@ class RunList(Table):
                 Cell(run.kind),
                 state_cell(run.state),
                 Cell(f"{run.progress.done:,}/{run.progress.total:,}" if run.progress and run.progress.total else ""),
-                Cell(_moment(run.started_at or run.created_at)),
+                Cell(begun_or_due(run, _moment), NO_WRAP),
                 Cell(_took(run)),
-                Cell(label(run)),
+                Cell(one_line(called(run))),
             )
             for run in self.runs
         ]
@@ -236,7 +249,7 @@ class RunCard:
         ]
         if run.max_attempts > 1 or run.attempt > 1:
             facts.append(("attempt", Cell(f"{run.attempt} of {max(run.attempt, run.max_attempts)}")))
-        facts += [("started", Cell(_moment(run.started_at or run.created_at))), ("time", Cell(_took(run)))]
+        facts += [("started", Cell(begun_or_due(run, _moment))), ("time", Cell(_took(run)))]
         facts += [("inside", Cell(run.parent_id))] if run.parent_id else []
         facts += [("tags", Cell(one_line(", ".join(run.tags))))] if run.tags else []
         facts += [(one_line(name, 30), Cell(one_line(text, 500))) for name, text in spoken(run.source)]
