@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ import pytest
 
 from jupyter_wf.services.agent import Agent
 from jupyter_wf.services.agent_options import AgentOptions
+from jupyter_wf.services.agent_runs import RunnerLike, Runners
 from jupyter_wf.services.local_agent import LOCAL_AGENT, ensure_agent, find_agent
 from jupyter_wf.store.bell import ring
 from jupyter_wf.store.processes import this_process
@@ -51,7 +53,7 @@ class _Runners:
 
 
 @contextmanager
-def _agent(yard: Yard, clock: Callable[[], float], runners: _Runners, **options: Any) -> Iterator[Agent]:
+def _agent(yard: Yard, clock: Callable[[], float], runners: Runners, **options: Any) -> Iterator[Agent]:
     """Have an agent on a thread for a while, whose lease is 30 s."""
     options = {"name": "here", "limit": 2, "lease": 30.0, **options}
     log = logging.getLogger("agent")
@@ -103,3 +105,22 @@ def test_a_local_agent_that_has_slept_is_not_replaced(yard: Yard) -> None:
         clock.put(8 * _HOUR)
         assert ensure_agent(yard.store, yard.settings) == this_process("agent").pid
         assert len(yard.store.agents.list(clock())) == 1
+
+
+class _Deaf:
+    """Starts runners that never take their run."""
+
+    def start(self, job: Mapping[str, Any], *, log: Path, kernel: str | None = None) -> RunnerLike:
+        return subprocess.Popen(["sleep", "600"], start_new_session=True)
+
+    def close(self) -> None: ...
+
+
+def test_a_runner_that_does_not_take_its_run_is_not_waited_for_without_end(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_wf.services.agent._LOOK", 0.02)
+    run_id = yard.submit("tell")
+    with _agent(yard, time.time, _Deaf()):
+        run = yard.ended(run_id)
+    assert run.state.name == "Crashed" and "before it took the run (signal 9)" in (run.state.message or "")
