@@ -41,7 +41,7 @@ class Policies:
     ``skip`` runs none of them, ``latest`` the newest, ``all`` the newest ``missed_limit`` of them, oldest first.
     ``concurrency_limit`` is how many runs may be executed at the same time (None: any number), which `overlap` queue
     waits for. ``retries`` more attempts follow one that failed, ``retry_delay`` seconds later; ``timeout`` (seconds) is
-    for each attempt. ``on_crash`` says whether a run whose process is gone gets one more attempt, resumed.
+    for each attempt. ``on_crash`` says whether a run whose process is gone is resumed, up to three times.
     ``keep_last`` and ``keep_days`` bound what is kept of ended runs. After ``max_consecutive_failures`` the deployment
     is paused. A run is late for its alert ``deadline`` seconds after it was due, or ``deadline_factor`` times the
     average duration of the last completed runs after it began. ``snapshot`` says whether a run uses the notebook as it
