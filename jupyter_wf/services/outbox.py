@@ -7,9 +7,11 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from jupyter_wf.core.automations import Delivery, Notification
-from jupyter_wf.core.scheduling_errors import DeliveryFailed, TriggerNotFound
+from jupyter_wf.core.ids import short_id
+from jupyter_wf.core.scheduling_errors import AutomationNotFound, DeliveryFailed, DeploymentNotFound, TriggerNotFound
 from jupyter_wf.core.secrets import mask
 from jupyter_wf.store.base import Store
 
@@ -81,13 +83,13 @@ class Deliverer:
         except DeliveryFailed as error:
             return error
         except Exception as error:  # whatever one delivery meets, the others are delivered
-            _log.warning("delivery %d has failed: %s", delivery.id, mask(_said(error)))
+            _log.warning("%s: delivery %d has failed: %s", self._asked_by(delivery), delivery.id, mask(_said(error)))
             return error
 
     def _give_up(self, delivery: Delivery, why: str, now: float) -> None:
         self._store.outbox.fail(delivery.id, why, now)
         self._note_trouble(delivery, why)
-        _log.warning("an action for %s was given up: %s", delivery.occasion.deployment or delivery.occasion.event, why)
+        _log.warning("%s: %s", self._asked_by(delivery), why if why.startswith("given up") else f"given up: {why}")
         notification = Notification(
             title="A trigger could not start its run" if delivery.trigger_id else "An automation could not act",
             message=why,
@@ -96,6 +98,19 @@ class Deliverer:
             deployment_id=delivery.occasion.deployment_id,
         )
         self._store.notifications.add(f"given up:{delivery.key}", notification, now)
+
+    def _asked_by(self, delivery: Delivery) -> str:
+        """Return which automation or trigger wants something done, and because of what, in words for the log."""
+        told = ""
+        with suppress(AutomationNotFound, TriggerNotFound, DeploymentNotFound):
+            if delivery.automation_id is not None:
+                told = f"automation {self._store.automations.get(delivery.automation_id).name!r}"
+            elif delivery.trigger_id is not None:
+                trigger = self._store.triggers.get(delivery.trigger_id)
+                told = f"{trigger.kind} trigger {short_id(trigger.id)}"
+                told = f"{told} of {self._store.deployments.get(trigger.deployment_id).address}"
+        about = delivery.occasion.deployment or delivery.occasion.event
+        return f"{told or 'what is gone'}, for {about}"
 
     def _note_trouble(self, delivery: Delivery, why: str | None) -> None:
         if delivery.trigger_id is not None:

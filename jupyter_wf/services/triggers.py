@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from jupyter_wf.core.arguments import Arguments
 from jupyter_wf.core.automation_forms import read_trigger
 from jupyter_wf.core.automations import Delivery, Occasion
 from jupyter_wf.core.deployments import Deployment
@@ -30,8 +31,8 @@ __all__ = ["Triggers", "add_trigger", "arrived"]
 
 _log = logging.getLogger(__name__)
 _LEASE = 10.0
-#: What of a spec names a parameter.
-_NAMING = ("result_as", "changed_as", "body_as")
+#: What of a spec names a parameter, and what that may get: of a result nobody knows before what it is.
+_NAMING: Mapping[str, Any] = {"result_as": None, "changed_as": ["/data/changed.csv"], "body_as": {}}
 #: Seconds between two looks whether anything was committed: that costs microseconds.
 _GLANCE = 0.1
 #: Seconds between two looks at lateness and silence while something goes on.
@@ -191,15 +192,14 @@ def add_trigger(
 ) -> EventTrigger:
     """Store a trigger of a deployment from what somebody gives; a webhook's comes with its secret, this once.
 
-    With ``settings`` it is looked whether the deployment has the parameter that it gives, where what it runs can
-    be read. Raises `InvalidRequest` with the field, `ParameterError`, and `DeploymentNotFound` or `AmbiguousDeployment`
-    for what it is to watch.
+    With ``settings`` it is looked whether the deployment has the parameter that it gives, and whether that takes a list
+    of paths or a body, where what it runs can be read. Raises `InvalidRequest` with the field, `ParameterError`, and
+    `DeploymentNotFound` or `AmbiguousDeployment` for what it is to watch.
     """
     trigger = read_trigger(given, deployment.id)
-    named = next((trigger.spec[key] for key in _NAMING if trigger.spec.get(key)), None)
-    if named is not None and settings is not None:
+    if settings is not None:
         with suppress(TargetError):
-            deployable_of(settings, deployment).arguments.check_name(named)
+            _check_parameter(deployable_of(settings, deployment).arguments, trigger)
     watched = trigger.spec.get("deployment")
     if watched is not None:
         found = store.deployments.find(watched)
@@ -207,6 +207,18 @@ def add_trigger(
             raise InvalidRequest("spec.deployment", watched, "a deployment that begins at its own end would never end")
         trigger = replace(trigger, spec={**trigger.spec, "deployment": found.address})
     return store.triggers.add(trigger, now)
+
+
+def _check_parameter(arguments: Arguments, trigger: EventTrigger) -> None:
+    """Raise `ParameterError` where the parameter that a trigger gives is unknown, or can't be what it would get."""
+    for key, sample in _NAMING.items():
+        name = trigger.spec.get(key)
+        if not name:
+            continue
+        arguments.check_name(name)
+        argument = next((each for each in arguments.items if each.name == name), None)
+        if sample is not None and argument is not None:
+            replace(arguments, items=(argument,)).bind({name: sample})
 
 
 def arrived(store: Store, trigger: EventTrigger, body: Any, now: float, *, once: str) -> bool:

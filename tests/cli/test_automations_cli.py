@@ -81,12 +81,25 @@ def test_what_may_be_a_slip_is_said(wf: Wf, runtime: Runtime) -> None:
 
 
 def test_a_trigger_gives_a_parameter_that_there_is(wf: Wf, runtime: Runtime, tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "report.ipynb", code("rows: int = 3", "parameters"))
+    notebook = write_notebook(
+        tmp_path / "report.ipynb",
+        code("rows: int = 3\nbody: dict[str, int] = {}\npaths: list[str] = []\nfree = None", "parameters"),
+    )
     assert wf("deploy", str(notebook), "--name", "nightly")[0] == 0
     code_, out, err = wf("triggers", "add", "nightly", "--webhook", "--body-as", "row")
     assert (code_, out) == (2, "") and "parameter 'row'" in err and "did you mean 'rows'?" in err
     assert not runtime.store.triggers.list()
-    assert wf("triggers", "add", "nightly", "--webhook", "--body-as", "rows")[0] == 0
+    changed = ("triggers", "add", "nightly", "--file", str(tmp_path / "*.csv"), "--changed-as")
+    webhook = ("triggers", "add", "nightly", "--webhook", "--body-as")
+    for refused in ((*webhook, "rows"), (*webhook, "paths"), (*changed, "rows"), (*changed, "body")):
+        code_, out, err = wf(*refused)
+        assert (code_, out) == (2, "") and f"parameter '{refused[-1]}'" in err and "expects" in err
+    assert not runtime.store.triggers.list()
+    for taken in ((*webhook, "body"), (*webhook, "free"), (*changed, "paths"), (*changed, "free")):
+        assert wf(*taken)[0] == 0
+    # What a run will return is not known before.
+    wf("deploy", str(notebook), "--name", "before")
+    assert wf("triggers", "add", "nightly", "--after-deployment", "before", "--result-as", "rows")[0] == 0
 
 
 def test_one_from_a_file(wf: Wf, runtime: Runtime, tmp_path: Path) -> None:

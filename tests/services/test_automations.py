@@ -375,7 +375,7 @@ def test_an_hour_of_downtime_is_survived_over_restarts(world: World, listening: 
     assert world.store.notifications.list() == []
 
 
-def test_it_gives_up_after_a_day_and_says_so(world: World, listening: Sink) -> None:
+def test_it_gives_up_after_a_day_and_says_so(world: World, listening: Sink, caplog: pytest.LogCaptureFixture) -> None:
     listening.answer = lambda _: OK.replace(b"200 OK", b"503 Down")
     world.automate(hook(listening))
     run = world.maker.run("FAILED", flow_name="etl")
@@ -388,6 +388,8 @@ def test_it_gives_up_after_a_day_and_says_so(world: World, listening: Sink) -> N
     assert (row.state, row.error) == ("failed", "given up after a day: it answered 503")
     (told,) = world.store.notifications.list()
     assert (told.title, told.level, told.run_id) == ("An automation could not act", "error", run)
+    assert caplog.messages[-1].startswith("automation 'automation 0', for ")
+    assert caplog.messages[-1].endswith(": given up after a day: it answered 503")
 
 
 def test_what_can_never_work_is_given_up_at_once(world: World, listening: Sink) -> None:
@@ -586,7 +588,7 @@ def test_a_webhooks_body_becomes_a_parameter_once(world: World) -> None:
     assert all(each.payload is None for each in world.store.outbox.list())
 
 
-def test_a_trigger_that_can_not_start_its_run_shows_why(world: World) -> None:
+def test_a_trigger_that_can_not_start_its_run_shows_why(world: World, caplog: pytest.LogCaptureFixture) -> None:
     deployment = world.deployment()
     trigger = add_trigger(world.store, deployment, {"kind": "webhook", "spec": {"body_as": "nothing"}}, world.now)
     arrived(world.store, trigger, {}, world.now, once="a")
@@ -594,6 +596,8 @@ def test_a_trigger_that_can_not_start_its_run_shows_why(world: World) -> None:
     assert "nothing" in (world.store.triggers.get(trigger.id).error or "")
     (told,) = world.store.notifications.list()
     assert told.title == "A trigger could not start its run"
+    assert f"webhook trigger {trigger.id[:8]} of {deployment.address}, for " in caplog.text
+    assert "given up: " in caplog.text
 
 
 # -- secrets -----------------------------------------------------------------------------------------------------
@@ -608,7 +612,12 @@ def test_a_secret_is_found_nowhere(
     monkeypatch.setenv("HOOK_KEY", CANARY)
     named = Action(type="call-webhook", options={"url": "secret:hook", "secret": "env:HOOK_KEY"})
     echo = Action(type="send-message", options={"url": "env:HOOK_KEY", "message": "{message}"})
-    world.automate(named, echo, replace(NOTIFY, options={"message": f"the key is {CANARY}"}))
+    world.automate(named, echo)
+    world.maker.run("FAILED", flow_name="etl")
+    world.look()
+    # Actions are done at the same time: a secret is known when the one that uses it has begun.
+    world.deliver()
+    world.automate(replace(NOTIFY, options={"message": f"the key is {CANARY}"}), name="tells")
     world.maker.run("FAILED", flow_name="etl")
     world.look()
     world.deliver()
