@@ -1,4 +1,5 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { automations } from './plugins/automations';
 import { deployments } from './plugins/deployments';
 import { notifications } from './plugins/notifications';
 import { panel } from './plugins/panel';
@@ -17,6 +18,7 @@ const plugins: (JupyterFrontEndPlugin<IWorkflowsService> | JupyterFrontEndPlugin
   runNotebook,
   scheduleNotebook,
   deployments,
+  automations,
   notifications
 ];
 

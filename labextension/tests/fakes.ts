@@ -1,9 +1,13 @@
 import type { ServerConnection } from '@jupyterlab/services';
 import { Signal } from '@lumino/signaling';
 import { ApiError, type WorkflowClient } from '../src/api/client';
+import type { AutomationClient } from '../src/api/automations';
 import type { DeploymentClient } from '../src/api/deployments';
 import type { EventSocket, EventSocketOptions, SocketStatus } from '../src/api/events';
 import type {
+  AutomationJSON,
+  AutomationTestJSON,
+  DeliveryJSON,
   DeploymentDetailJSON,
   FieldErrorJSON,
   LogJSON,
@@ -100,6 +104,9 @@ export class FakeServer {
   refusal: ApiError | null = null;
   sockets: FakeSocket[] = [];
   scheduled: DeploymentDetailJSON[] = [];
+  automated: AutomationJSON[] = [];
+  deliveries: DeliveryJSON[] = [];
+  tested: AutomationTestJSON = { ok: true, actions: [] };
   agents = 1;
   scheduler = true;
   form: NotebookFormJSON = aForm();
@@ -190,6 +197,28 @@ export class FakeServer {
         this.answer(`preview ${JSON.stringify(body.spec)}`, this.preview(body)),
       form: (path: string) => this.answer(`form ${path}`, this.form)
     } as unknown as DeploymentClient;
+  }
+
+  get automations(): AutomationClient {
+    return {
+      settings: someSettings(),
+      list: () => this.answer('automations', { items: this.automated }),
+      setEnabled: (id: string, enabled: boolean) => {
+        if (this.refusal === null) {
+          this.automated = this.automated.map(each =>
+            each.id === id ? { ...each, enabled } : each
+          );
+        }
+        return this.answer(`enabled ${id} ${String(enabled)}`, {});
+      },
+      test: (id: string) => this.answer(`test ${id}`, this.tested),
+      deliveries: (id: string, limit: number) =>
+        this.answer(`deliveries ${id} ${limit}`, { items: this.deliveries.slice(0, limit) }),
+      remove: (id: string) => {
+        this.automated = this.automated.filter(each => each.id !== id);
+        return this.answer(`remove ${id}`, undefined);
+      }
+    } as unknown as AutomationClient;
   }
 
   private answer<T>(what: string, value: T): Promise<T> {

@@ -1,4 +1,6 @@
 import type {
+  AutomationJSON,
+  DeliveryJSON,
   DeploymentDetailJSON,
   DeploymentJSON,
   LogJSON,
@@ -119,6 +121,43 @@ export function aDeployment(
 /** A run that a deployment has made. */
 export function aDeploymentsRun(id: string, deployment: string, type: string, when = 1): RunJSON {
   return aRun(id, { source: { deployment_id: deployment }, created_at: at(when) }, type, when);
+}
+
+/** An automation that shows a notification when a run fails. */
+export function anAutomation(id: string, changes: Partial<AutomationJSON> = {}): AutomationJSON {
+  return {
+    id,
+    name: `name-${id}`,
+    description: '',
+    enabled: true,
+    when: ['FAILED'],
+    after: null,
+    filters: { deployments: [], flows: [], tags: [] },
+    actions: [{ id: 'one', type: 'send-notification' }],
+    created_at: at(0),
+    updated_at: at(0),
+    ...changes
+  };
+}
+
+/** A delivery that has been given up. */
+export function aDelivery(changes: Partial<DeliveryJSON> = {}): DeliveryJSON {
+  return {
+    id: 1,
+    automation_id: 'a',
+    trigger_id: null,
+    action_id: 'one',
+    event: 'state',
+    run_id: 'r',
+    state: 'failed',
+    attempts: 3,
+    created_at: at(0),
+    next_at: at(0),
+    done_at: at(1),
+    error: 'it answered 500',
+    outcome: null,
+    ...changes
+  };
 }
 
 /** What the server tells of a notebook with a year, a city and a token. */

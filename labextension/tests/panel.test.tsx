@@ -4,10 +4,11 @@ import * as React from 'react';
 import { ApiError } from '../src/api/client';
 import { rowWindow } from '../src/components/useRows';
 import { RunsModel } from '../src/model/runs';
+import { AutomationsModel } from '../src/model/automations';
 import { DeploymentsModel } from '../src/model/deployments';
 import { Panel, type PanelActions, WorkflowPanel } from '../src/pages/panel';
 import { FakeServer } from './fakes';
-import { aMessage, aRun, at, MARKUP, settle } from './fixtures';
+import { aMessage, anAutomation, aRun, at, MARKUP, settle } from './fixtures';
 
 let server: FakeServer;
 let model: RunsModel;
@@ -25,7 +26,8 @@ const NO_ACTIONS: PanelActions = {
     run: nothing,
     edit: nothing,
     remove: nothing
-  }
+  },
+  automations: { setEnabled: nothing, test: nothing, dismissTest: nothing, remove: nothing }
 };
 
 /** The panel's content, painted anew with each change of the model. */
@@ -212,14 +214,24 @@ describe('the panel', () => {
 
   it('starts the model when it is attached', async () => {
     const deployments = new DeploymentsModel(server.deployments, model);
-    const widget = new WorkflowPanel(model, deployments, NO_ACTIONS);
+    const automations = new AutomationsModel(server.automations, model);
+    const widget = new WorkflowPanel(model, deployments, automations, NO_ACTIONS);
     expect(server.asked).toEqual([]);
     await act(async () => {
       Widget.attach(widget, document.body);
       await settle();
     });
-    expect(server.asked).toEqual(['meta', 'deployments', 'runs']);
+    expect(server.asked).toEqual(['meta', 'deployments', 'automations', 'runs']);
     expect(document.body.textContent).toContain('No scheduled notebooks');
+    expect(document.body.textContent).not.toContain('Automations');
+    server.automated = [anAutomation('a')];
+    await act(async () => {
+      widget.hide();
+      widget.show();
+      await settle();
+    });
+    expect(document.body.textContent).toContain('Automations');
+    automations.dispose();
     deployments.dispose();
     expect(widget.node.classList.contains('jp-WfPanel')).toBe(true);
     act(() => widget.dispose());

@@ -6,16 +6,18 @@ import schema from '../schema/run-notebook.json';
 import scheduleSchema from '../schema/schedule-notebook.json';
 import plugins from '../src';
 import { ApiError } from '../src/api/client';
+import { AutomationsModel } from '../src/model/automations';
 import { DeploymentsModel } from '../src/model/deployments';
 import { RunsModel } from '../src/model/runs';
 import { StartedRuns } from '../src/model/started';
 import { Commands } from '../src/plugins/commands';
 import { describeEnd, notifications } from '../src/plugins/notifications';
+import { automations } from '../src/plugins/automations';
 import { deployments } from '../src/plugins/deployments';
 import { runNotebook } from '../src/plugins/runNotebook';
 import { scheduleNotebook } from '../src/plugins/scheduleNotebook';
 import { FakeServer } from './fakes';
-import { aDeployment, aDeploymentsRun, aMessage, aRun, settle } from './fixtures';
+import { aDeployment, aDeploymentsRun, aMessage, anAutomation, aRun, settle } from './fixtures';
 
 type Any = any; // eslint-disable-line @typescript-eslint/no-explicit-any
 
@@ -32,11 +34,13 @@ function anApp(server: FakeServer) {
   const runs = new RunsModel(server.client, server.openSocket);
   const started = new StartedRuns(runs, window.sessionStorage);
   const scheduled = new DeploymentsModel(server.deployments, runs);
+  const automated = new AutomationsModel(server.automations, runs);
   const service = {
     client: server.client,
     openSocket: server.openSocket,
     runs,
     deployments: scheduled,
+    automations: automated,
     started
   };
   const saved: string[] = [];
@@ -56,7 +60,7 @@ function anApp(server: FakeServer) {
     currentChanged: new Signal<object, unknown>({}),
     find: (test: (item: typeof panel) => boolean) => (test(panel) ? panel : undefined)
   };
-  return { app, service, notebooks, panel, saved, opened, runs, scheduled };
+  return { app, service, notebooks, panel, saved, opened, runs, scheduled, automated };
 }
 
 const notes = () =>
@@ -76,6 +80,7 @@ function activate(browsers: unknown = null): void {
     null
   );
   (deployments.activate as Any)(world.app, world.service, null);
+  (automations.activate as Any)(world.app, world.service, null);
   (notifications.activate as Any)(world.app, world.service, null);
 }
 
@@ -93,6 +98,7 @@ beforeEach(() => {
 afterEach(() => {
   Dialog.flush();
   world.scheduled.dispose();
+  world.automated.dispose();
   world.runs.dispose();
 });
 
@@ -256,6 +262,24 @@ describe('what is done with a deployment', () => {
   it('leaves one alone that is not there', async () => {
     await world.app.commands.execute(Commands.runDeployment, { id: 'gone' });
     expect(server.asked.filter(each => each.startsWith('run '))).toEqual([]);
+  });
+});
+
+describe('what is done with an automation', () => {
+  it('deletes it only where that was confirmed', async () => {
+    server.automated = [anAutomation('a')];
+    activate();
+    await world.automated.reload();
+    const asked = world.app.commands.execute(Commands.deleteAutomation, { id: 'a' });
+    await press('Cancel');
+    await asked;
+    expect(server.automated).toHaveLength(1);
+    const done = world.app.commands.execute(Commands.deleteAutomation, { id: 'a' });
+    await press('Delete');
+    await done;
+    expect(server.automated).toEqual([]);
+    await world.app.commands.execute(Commands.deleteAutomation, { id: 'a' });
+    expect(server.asked.filter(each => each === 'remove a')).toHaveLength(1);
   });
 });
 

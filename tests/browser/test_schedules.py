@@ -308,6 +308,40 @@ def test_a_name_that_is_there_is_offered_to_be_changed_and_one_is_changed_and_de
     assert deployments(screen.lab) == []
 
 
+def test_an_automation_is_tested_switched_and_deleted_where_it_is_listed(screen: Screen) -> None:
+    section = screen.page.locator(".jp-WfAutomations")
+    expect(section).to_have_count(0)
+    told = {"type": "send-notification", "title": "From the test"}
+    refused = {"type": "call-webhook", "url": "http://127.0.0.1:9/hook"}
+    body = {"name": "tell", "when": ["FAILED", "CRASHED"], "actions": [told, refused]}
+    before = screen.lab.get(f"{API}/notifications")["next_after"]
+    screen.lab.ask("POST", f"{API}/automations", body)
+    screen.run("filebrowser:activate")
+    screen.open_panel()
+    row = section.get_by_role("listitem", name="tell")
+    expect(row).to_contain_text("When a run fails or crashes: notify in JupyterLab; call http://***")
+    row.get_by_role("button", name="Test tell").click()
+    outcome = row.get_by_role("status")
+    expect(outcome.locator("li")).to_have_count(2)
+    expect(outcome).to_contain_text("Worked: notify in JupyterLab – shown in JupyterLab")
+    expect(outcome.locator("li[data-ok=false]")).to_contain_text("inside of this machine")
+    assert [each["title"] for each in screen.lab.get(f"{API}/notifications?after={before}")["items"]] == [told["title"]]
+    screen.shot("automations-light")
+    screen.theme("dark")
+    screen.shot("automations-dark")
+    screen.theme("light")
+    outcome.get_by_role("button", name="Dismiss what came of the test").click()
+    expect(outcome).to_be_empty()
+    row.get_by_role("switch").click()
+    expect(row.get_by_role("switch")).to_have_attribute("aria-checked", "false")
+    until(lambda: not screen.lab.get(f"{API}/automations/tell")["enabled"], "the automation to be switched off")
+    row.get_by_role("button", name="Delete tell").click()
+    question = screen.page.locator(".jp-Dialog", has_text="Delete tell?")
+    question.get_by_role("button", name="Delete").click()
+    expect(section).to_have_count(0)
+    assert screen.lab.get(f"{API}/automations")["items"] == []
+
+
 def test_it_can_be_used_in_a_narrow_window(screen: Screen) -> None:
     make(screen, "a name that needs more room than there is in the panel")
     screen.page.set_viewport_size({"width": 440, "height": 800})

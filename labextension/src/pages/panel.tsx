@@ -1,5 +1,6 @@
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
+import { type AutomationActions, AutomationList } from '../components/AutomationList';
 import type { DeploymentActions } from '../components/DeploymentRow';
 import { DeploymentList } from '../components/DeploymentList';
 import { EmptyState } from '../components/EmptyState';
@@ -7,6 +8,7 @@ import { FilterBar } from '../components/FilterBar';
 import { ConnectionNotice, Problem } from '../components/Notices';
 import { RunList } from '../components/RunList';
 import { workflowIcon } from '../components/icons';
+import type { AutomationsModel } from '../model/automations';
 import type { DeploymentsModel } from '../model/deployments';
 import { NO_FILTER } from '../model/filter';
 import type { RunsModel, RunsView } from '../model/runs';
@@ -19,6 +21,7 @@ export interface PanelActions {
   /** Open the form of a schedule for the notebook in front, or null where the panel should not offer it. */
   scheduleNotebook: (() => void) | null;
   deployments: DeploymentActions;
+  automations: AutomationActions;
 }
 
 /** The panel's content for one view of the model. */
@@ -83,6 +86,7 @@ export class WorkflowPanel extends ReactWidget {
   constructor(
     private readonly model: RunsModel,
     private readonly deployments: DeploymentsModel,
+    private readonly automations: AutomationsModel,
     private readonly actions: PanelActions
   ) {
     super();
@@ -100,6 +104,12 @@ export class WorkflowPanel extends ReactWidget {
     this.model.start();
   }
 
+  /** Nothing tells of changes of automations: they are read when somebody looks again. */
+  protected override onAfterShow(...args: Parameters<ReactWidget['onAfterShow']>): void {
+    super.onAfterShow(...args);
+    this.automations.refresh();
+  }
+
   protected override render(): JSX.Element {
     return (
       <UseSignal signal={this.model.changed}>
@@ -108,7 +118,12 @@ export class WorkflowPanel extends ReactWidget {
             view={this.model.view}
             model={this.model}
             actions={this.actions}
-            above={this.scheduled()}
+            above={
+              <>
+                {this.scheduled()}
+                {this.automated()}
+              </>
+            }
           />
         )}
       </UseSignal>
@@ -125,6 +140,21 @@ export class WorkflowPanel extends ReactWidget {
             actions={actions.deployments}
             onSchedule={actions.scheduleNotebook}
             onDismiss={() => deployments.dismissProblem()}
+          />
+        )}
+      </UseSignal>
+    );
+  }
+
+  private automated(): JSX.Element {
+    const { automations, actions } = this;
+    return (
+      <UseSignal signal={automations.changed}>
+        {() => (
+          <AutomationList
+            view={automations.view}
+            actions={actions.automations}
+            onDismiss={() => automations.dismissProblem()}
           />
         )}
       </UseSignal>

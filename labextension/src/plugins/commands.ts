@@ -6,6 +6,7 @@ export const Commands = {
   runDeployment: 'jupyter-wf:run-deployment',
   pauseDeployment: 'jupyter-wf:pause-deployment',
   deleteDeployment: 'jupyter-wf:delete-deployment',
+  deleteAutomation: 'jupyter-wf:delete-automation',
   openRun: 'jupyter-wf:open-run',
   showRuns: 'jupyter-wf:show-runs',
   cancelRun: 'jupyter-wf:cancel-run',

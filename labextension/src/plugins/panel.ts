@@ -42,7 +42,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
           });
         }
       });
-    const widget = new WorkflowPanel(service.runs, service.deployments, {
+    const widget = new WorkflowPanel(service.runs, service.deployments, service.automations, {
       openRun,
       runNotebook: withNotebook(Commands.runNotebook),
       scheduleNotebook: withNotebook(Commands.scheduleNotebook),
@@ -52,6 +52,12 @@ export const panel: JupyterFrontEndPlugin<void> = {
         run: (id, ask) => void commands.execute(Commands.runDeployment, { id, ask }),
         edit: id => void commands.execute(Commands.changeDeployment, { id }),
         remove: id => void commands.execute(Commands.deleteDeployment, { id })
+      },
+      automations: {
+        setEnabled: (id, enabled) => void service.automations.setEnabled(id, enabled),
+        test: id => void service.automations.test(id),
+        dismissTest: id => service.automations.dismissTest(id),
+        remove: id => void commands.execute(Commands.deleteAutomation, { id })
       }
     });
     app.shell.add(widget, 'left', { rank: 550, type: 'Workflows' });

@@ -1,7 +1,9 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { AutomationClient } from '../api/automations';
 import { WorkflowClient } from '../api/client';
 import { DeploymentClient } from '../api/deployments';
 import { EventSocket } from '../api/events';
+import { AutomationsModel } from '../model/automations';
 import { DeploymentsModel } from '../model/deployments';
 import { type OpenSocket, RunsModel } from '../model/runs';
 import { StartedRuns } from '../model/started';
@@ -22,6 +24,7 @@ export const workflows: JupyterFrontEndPlugin<IWorkflows> = {
       openSocket,
       runs,
       deployments: new DeploymentsModel(new DeploymentClient(client.settings), runs),
+      automations: new AutomationsModel(new AutomationClient(client.settings), runs),
       started: new StartedRuns(runs, window.sessionStorage)
     };
   }
