@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 __all__ = ["Deafness", "HeededInterrupts", "Noted", "noted_interrupts", "raised_interrupts"]
@@ -90,9 +90,9 @@ def _swallows(frame: FrameType | None) -> bool:
     """Return whether the code of ``frame`` was called by something that swallows interrupts.
 
     That is what waits for a command, and what Python ignores the errors of: a finalizer, such as that of a command's
-    terminal, and a callback of the garbage collector.
+    terminal, a callback of the garbage collector, and what is told of such errors.
     """
-    collecting = {getattr(getattr(callback, "__func__", callback), "__code__", None) for callback in gc.callbacks}
+    collecting = {_code_of(callback) for callback in (*gc.callbacks, sys.unraisablehook)}
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__del__" or code in collecting:
@@ -101,6 +101,13 @@ def _swallows(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _code_of(function: Any) -> CodeType | None:
+    """Return the code of a function, of a method's or of a partial's; None of what is not written in Python."""
+    inner = getattr(function, "func", getattr(function, "__func__", function))
+    code = getattr(inner, "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
 class Deafness:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,11 +31,15 @@ def collecting() -> Iterator[Callable[[], None]]:
     gc.callbacks.remove(interrupted)
 
 
+@pytest.mark.parametrize("slow_hook", [False, True])
 @pytest.mark.parametrize("heeding", [HeededInterrupts, raised_interrupts])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_that_a_callback_of_the_garbage_collector_loses_comes_again(
-    collecting: Callable[[], None], heeding: Callable[[], Any]
+    collecting: Callable[[], None], heeding: Callable[[], Any], slow_hook: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if slow_hook:
+        # Who is told of ignored errors may take his time, and errors of his are ignored too.
+        monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: threading.Event().wait(0.3))
     with pytest.raises(KeyboardInterrupt), heeding():
         collecting()
         gc.collect()
