@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CodeType, FrameType, TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 __all__ = ["Deafness", "HeededInterrupts", "Noted", "noted_interrupts", "raised_interrupts"]
@@ -36,15 +35,16 @@ class HeededInterrupts:
     """While its block runs, an interrupt that reaches IPython's ``!command`` also reaches the code that called it.
 
     IPython ends the command and swallows the `KeyboardInterrupt`; here it is sent again as soon as IPython is back, at
-    the latest raised where the block ends. The same goes for one that comes while Python runs a finalizer or a callback
-    of its garbage collector (ipykernel 6 has one), whose errors it ignores. What the block's own code catches stays
-    caught. ``handler`` takes the interrupts instead of what does now. Outside the main thread, or where interrupts are
-    not handled by Python, it does nothing.
+    the latest raised where the block ends. The same goes for one that comes while Python runs something whose errors it
+    ignores: finalizers, callbacks of weak references and of the garbage collector (ipykernel 6 has one). What the
+    block's own code catches stays caught. ``handler`` takes the interrupts instead of what does now. Outside the main
+    thread, or where interrupts are not handled by Python, it does nothing.
     """
 
     def __init__(self, handler: Callable[[int, FrameType | None], Any] | None = None) -> None:
         self._handler = handler
         self._previous: Callable[[int, FrameType | None], Any] | None = None
+        self._hook: Callable[[Any], Any] = sys.unraisablehook
         self._over = threading.Event()
         self._repeater: threading.Thread | None = None
         self._owed = False
@@ -52,7 +52,8 @@ class HeededInterrupts:
     def __enter__(self) -> HeededInterrupts:
         previous = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is _MAIN and callable(previous):
-            self._previous = previous
+            self._previous, self._hook = previous, sys.unraisablehook
+            sys.unraisablehook = self._ignored
             signal.signal(signal.SIGINT, self._heed)
         return self
 
@@ -63,6 +64,8 @@ class HeededInterrupts:
             return
         if signal.getsignal(signal.SIGINT) == self._heed:
             signal.signal(signal.SIGINT, self._previous)
+        if sys.unraisablehook == self._ignored:
+            sys.unraisablehook = self._hook
         self._over.set()
         if self._repeater is not None:
             self._repeater.join()
@@ -71,43 +74,47 @@ class HeededInterrupts:
             raise KeyboardInterrupt from error
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
-        self._owed = _swallows(frame)
-        if self._owed and (self._repeater is None or not self._repeater.is_alive()):
-            self._repeater = threading.Thread(target=self._repeat, name="jupyter-wf-interrupt", daemon=True)
-            self._repeater.start()
+        self._owed = False
+        if _swallows(frame):
+            self._owe()
         handler = self._handler or self._previous
         if handler is not None:
             handler(number, frame)
 
+    def _ignored(self, unraisable: Any) -> None:
+        """Take in that Python has ignored an error, as a hook of its."""
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self._owe()
+            return
+        try:
+            self._hook(unraisable)
+        except KeyboardInterrupt:
+            # It would be ignored in its turn.
+            self._owe()
+
+    def _owe(self) -> None:
+        self._owed = True
+        if self._repeater is None:
+            self._repeater = threading.Thread(target=self._repeat, name="jupyter-wf-interrupt", daemon=True)
+            self._repeater.start()
+
     def _repeat(self) -> None:
         # Until it was heard: one that comes just before the main thread blocks is noticed only when that is over.
-        while not self._over.wait(_LOOK) and self._owed:
-            if not _swallows(sys._current_frames().get(_MAIN.ident or 0)):
+        while not self._over.wait(_LOOK):
+            if self._owed and not _swallows(sys._current_frames().get(_MAIN.ident or 0)):
                 signal.pthread_kill(_MAIN.ident or 0, signal.SIGINT)
 
 
 def _swallows(frame: FrameType | None) -> bool:
     """Return whether the code of ``frame`` was called by something that swallows interrupts.
 
-    That is what waits for a command, and what Python ignores the errors of: a finalizer, such as that of a command's
-    terminal, a callback of the garbage collector, and what is told of such errors.
+    That is what waits for a command, and a finalizer, such as that of a command's terminal: Python ignores its errors.
     """
-    collecting = {_code_of(callback) for callback in (*gc.callbacks, sys.unraisablehook)}
     while frame is not None:
-        code = frame.f_code
-        if code.co_name == "__del__" or code in collecting:
-            return True
-        if frame.f_globals.get("__name__", "").startswith(_SWALLOWING):
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__", "").startswith(_SWALLOWING):
             return True
         frame = frame.f_back
     return False
-
-
-def _code_of(function: Any) -> CodeType | None:
-    """Return the code of a function, of a method's or of a partial's; None of what is not written in Python."""
-    inner = getattr(function, "func", getattr(function, "__func__", function))
-    code = getattr(inner, "__code__", None)
-    return code if isinstance(code, CodeType) else None
 
 
 class Deafness:

@@ -6,6 +6,7 @@ import gc
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,17 +32,40 @@ def collecting() -> Iterator[Callable[[], None]]:
     gc.callbacks.remove(interrupted)
 
 
-@pytest.mark.parametrize("slow_hook", [False, True])
+class Thing:
+    """Something that can be gone."""
+
+
 @pytest.mark.parametrize("heeding", [HeededInterrupts, raised_interrupts])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_that_a_callback_of_the_garbage_collector_loses_comes_again(
-    collecting: Callable[[], None], heeding: Callable[[], Any], slow_hook: bool, monkeypatch: pytest.MonkeyPatch
+    collecting: Callable[[], None], heeding: Callable[[], Any]
 ) -> None:
-    if slow_hook:
-        # Who is told of ignored errors may take his time, and errors of his are ignored too.
-        monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: threading.Event().wait(0.3))
     with pytest.raises(KeyboardInterrupt), heeding():
         collecting()
         gc.collect()
         threading.Event().wait(60)
         raise AssertionError("the interrupt was lost")
+
+
+@pytest.mark.parametrize("heeding", [HeededInterrupts, raised_interrupts])
+def test_one_that_who_hears_of_an_end_loses_comes_again(
+    collecting: Callable[[], None], heeding: Callable[[], Any]
+) -> None:
+    thing = Thing()
+    told = weakref.ref(thing, lambda ref: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), heeding():
+        del thing
+        assert told() is None
+        threading.Event().wait(60)
+        raise AssertionError("the interrupt was lost")
+
+
+def test_other_ignored_errors_are_told_as_ever(collecting: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+    hook = sys.unraisablehook
+    with HeededInterrupts():
+        thing = Thing()
+        gone = weakref.ref(thing, lambda ref: 1 // 0)
+        del thing
+    assert gone() is None and told == [ZeroDivisionError] and sys.unraisablehook is hook
