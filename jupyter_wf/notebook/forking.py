@@ -82,6 +82,7 @@ class ForkedProcess:
         while (code := self.poll()) is None:
             if deadline is not None and time.monotonic() >= deadline:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            # As subprocess does where it waits with a time-out; who must know at once watches a pidfd.
             time.sleep(0.002)
         return code
 

@@ -71,7 +71,8 @@ def serve(settings: Settings, options: AgentOptions) -> bool:
         agent = Agent(store, settings, this_process("agent"), _runners(settings), options, log=_log)
         agent.heed_signals()
         sweep_private()
-        _log.info("agent %s, pid %d: at most %d runs of %s", options.name, os.getpid(), options.limit, options.pools)
+        pools = ", ".join(options.pools)
+        _log.info("agent %s, pid %d: at most %d runs at a time, of %s", options.name, os.getpid(), options.limit, pools)
         return agent.run()
 
 

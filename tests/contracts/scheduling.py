@@ -38,7 +38,7 @@ def a_deployment(name: str = "daily", *, schedules: Sequence[DeploymentSchedule]
         "name": name,
         "flow_name": "sales",
         "kind": "notebook",
-        "target": "/work/sales.ipynb",
+        "target": "/books/sales.ipynb",
         "parameters": {"region": "no"},
         "policies": Policies(**policies),
         "schedules": tuple(schedules),
@@ -62,7 +62,7 @@ def submit(store: Store, *, now: float = T, **fields: Any) -> str:
     values: dict[str, Any] = {
         "run_id": "",
         "kind": "notebook",
-        "target": "/work/sales.ipynb",
+        "target": "/books/sales.ipynb",
         "parameters": {},
         "policies": Policies(),
         "due_at": T,

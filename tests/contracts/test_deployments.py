@@ -63,9 +63,9 @@ def test_one_with_the_same_address_is_changed(store: Store) -> None:
     first = store.deployments.save(a_deployment())
     store.deployments.count_end(first.id, failed=True)
     store.deployments.pause(first.id, "for now", T)
-    second = store.deployments.save(a_deployment(target="/work/other.ipynb"))
+    second = store.deployments.save(a_deployment(target="/books/other.ipynb"))
     assert (second.id, second.created_at, second.failures) == (first.id, first.created_at, 1)
-    assert (second.paused_at, second.paused_reason, second.target) == (T, "for now", "/work/other.ipynb")
+    assert (second.paused_at, second.paused_reason, second.target) == (T, "for now", "/books/other.ipynb")
     with pytest.raises(DeploymentExists, match="sales/daily"):
         store.deployments.save(a_deployment(), replace=False)
     assert [each.id for each in store.deployments.list()] == [first.id]

@@ -58,8 +58,8 @@ def test_a_slot_becomes_a_run_that_waits(store: Store, deployment: Deployment) -
     assert run.parameters == {"region": "se", "api_key": "***"}
     assert run.source == {
         "queued": True,
-        "notebook": "/work/sales.ipynb",
-        "path": "/work/sales.ipynb",
+        "notebook": "/books/sales.ipynb",
+        "path": "/books/sales.ipynb",
         "deployment": "sales/daily",
         "deployment_id": deployment.id,
         "schedule_id": schedule.id,
